@@ -1,0 +1,170 @@
+"""Reading attributes: each is taken once, converted or left where it was.
+
+What nobody takes is what no rule understood; it passes through to the event under its own name. So a malformed
+value costs its property only, and is still visible.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import orjson
+
+from otel_posthog.operation import Json
+
+T = TypeVar("T")
+ABSENT = object()
+
+
+class Unusable(Exception):
+    """A value that its rule cannot use."""
+
+
+def text(value: Any) -> str:
+    """A text that is not empty; OpenLIT writes the word ``None`` for what is absent."""
+    if isinstance(value, str) and value and value != "None":
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    raise Unusable
+
+
+def identifier(value: Any) -> str:
+    """An id; numbers count too, since frameworks put database ids there."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return text(value).strip() or text("")
+
+
+def integer(value: Any) -> int:
+    """A count. Floats (Cohere writes 31.0) and digits in strings count; negative is OpenLIT's "not set"."""
+    amount = number(value)
+    if amount < 0 or amount != int(amount):
+        raise Unusable
+    return int(amount)
+
+
+def number(value: Any) -> float | int:
+    """A finite number, or a string that holds one."""
+    if isinstance(value, bool):
+        raise Unusable
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise Unusable from None
+        value = int(value) if value.is_integer() else value
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return value
+    raise Unusable
+
+
+def flag(value: Any) -> bool:
+    """A boolean; LiteLLM writes ``"True"``, MLflow ``"true"``."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise Unusable
+
+
+def state(value: Any) -> Json:
+    """Any JSON value; a string that is JSON of an object or a list is decoded, other text stays text."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return orjson.loads(value)
+        except ValueError:
+            return value
+    if isinstance(value, tuple):
+        return list(value)
+    return value
+
+
+def structure(value: Any) -> Json:
+    """An object or a list, given as JSON or as structured attribute."""
+    decoded = state(value)
+    if isinstance(decoded, (dict, list)):
+        return decoded
+    if isinstance(decoded, Mapping):
+        return dict(decoded)
+    raise Unusable
+
+
+def python_literal(value: Any) -> Json:
+    """An object or a list, as JSON or as the ``repr`` of Python values (LiteLLM, LangSmith)."""
+    if isinstance(value, str) and value[:1] in ("{", "[", "("):
+        try:
+            return orjson.loads(value)
+        except ValueError:
+            pass
+        # A bound, because literal_eval is slow and deep nesting exhausts its stack.
+        if len(value) <= 100_000:
+            try:
+                return ast.literal_eval(value)
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                raise Unusable from None
+        raise Unusable
+    return structure(value)
+
+
+def strings(value: Any) -> list[str]:
+    """A list of strings: a list, a tuple, a JSON string of a list or one bare string."""
+    decoded = state(value)
+    if isinstance(decoded, str):
+        decoded = [decoded] if decoded else []
+    if isinstance(decoded, list):
+        return [item if isinstance(item, str) else str(item) for item in decoded if item is not None]
+    raise Unusable
+
+
+class Attributes:
+    """The attributes of one span while a reader works on them; ``left`` holds those nobody took yet."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        # The SDK's mapping copies its dict in C; iterating it would cost a Python call per key.
+        copy = getattr(attributes, "copy", None)
+        self.left: dict[str, Any] = copy() if copy is not None else dict(attributes)
+
+    def take(self, convert: Callable[[Any], T], *names: str) -> T | None:
+        """The first of the names that has a usable value. Names after it are synonyms and taken with it."""
+        found: T | None = None
+        left = self.left
+        for name in names:
+            value = left.get(name, ABSENT)
+            if value is ABSENT:
+                continue
+            if value is None or value == "":
+                del left[name]
+                continue
+            if found is None:
+                try:
+                    found = convert(value)
+                except Unusable:
+                    continue
+            del left[name]
+        return found
+
+    def peek(self, name: str) -> Any:
+        """The raw value, left in place."""
+        return self.left.get(name)
+
+    def take_prefix(self, prefix: str) -> dict[str, Any]:
+        """All attributes whose name starts with the prefix, by the rest of their name."""
+        names = [name for name in self.left if name.startswith(prefix)]
+        return {name[len(prefix) :]: self.left.pop(name) for name in names}
+
+    def drop(self, *names: str) -> None:
+        """Forget attributes that say nothing a property does not say better."""
+        for name in names:
+            self.left.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.left)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.left

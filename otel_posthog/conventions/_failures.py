@@ -1,0 +1,66 @@
+"""Failures: from the span's status, its exception events and ``error.*`` attributes.
+
+Sources: OpenTelemetry "Recording errors" and "Exceptions" conventions; HTTP statuses as provider SDKs put them into
+their messages (openai, anthropic, google-genai, pydantic-ai; see the tests for each form).
+"""
+
+from __future__ import annotations
+
+import re
+
+from otel_posthog.conventions._attributes import Attributes, text
+from otel_posthog.operation import Failure
+from otel_posthog.spans import SpanView
+
+# "Error code: 429 - …" (openai, anthropic), "status_code: 429," (pydantic-ai), "HTTP 429", "429 RESOURCE_EXHAUSTED."
+# (google-genai), "'code': 429" (Google bodies).
+_STATUS_IN_TEXT = re.compile(
+    r"(?:error code|status[ _]?code|http(?:/\d(?:\.\d)?)?(?: status| error)?|status|'code')\W{0,4}([45]\d\d)\b"
+    r"|^\s*([45]\d\d) [A-Z_]{4,}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SCANNED = 2_000  # characters; the status stands at the front, and an error text can quote a whole prompt
+
+_STATUS_NAMES = ("http.response.status_code", "http.status_code", "error.code", "gen_ai.error.code")
+
+
+def http_status(value: object) -> int | None:
+    """An HTTP status from a number or its digits."""
+    if isinstance(value, str) and value.strip().isdigit():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599 else None
+
+
+def status_in(message: str | None) -> int | None:
+    """The HTTP status that an error's text names, if it names one."""
+    found = _STATUS_IN_TEXT.search(message[:_SCANNED]) if message else None
+    return int(found.group(1) or found.group(2)) if found else None
+
+
+def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Failure | None:
+    """The failure of a span, ``None`` if it did not fail.
+
+    A span failed if its status is ERROR or it carries ``error.type``; an exception event alone may have been handled.
+    """
+    error_type = attributes.take(text, "error.type")
+    message = attributes.take(text, "error.message", "gen_ai.error.message")
+    if span.status_code != "ERROR" and error_type is None:
+        return None
+    failure = Failure(status=status)
+    for event in reversed(span.events):
+        if event.name == "exception":
+            raw_type, raw_message = (event.attributes.get(f"exception.{k}") for k in ("type", "message"))
+            failure.type = raw_type if isinstance(raw_type, str) and raw_type else None
+            failure.message = raw_message if isinstance(raw_message, str) and raw_message else None
+            if failure.status is None:
+                failure.status = next(
+                    filter(None, (http_status(event.attributes.get(name)) for name in _STATUS_NAMES)), None
+                )
+            break
+    digits = http_status(error_type)
+    if error_type and error_type != "_OTHER" and digits is None:
+        failure.type = error_type
+    failure.message = failure.message or message or span.status_message or None
+    if failure.status is None or failure.status < 400:
+        failure.status = digits or status_in(failure.message) or status_in(span.status_message)
+    return failure

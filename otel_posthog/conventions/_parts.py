@@ -1,0 +1,254 @@
+"""The parts of a message, in every shape that instrumentations copy from providers, as neutral parts.
+
+One table, from the part's ``type`` (or, for providers that have none, from its only key) to a small function.
+Shapes: OpenTelemetry GenAI 1.37+ (``text``, ``tool_call``, ``tool_call_response``, ``reasoning``, ``blob``, ``uri``,
+``file``), OpenAI chat and responses, Anthropic, Gemini, Bedrock Converse, Vercel AI SDK, LangChain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import orjson
+
+from otel_posthog.operation import Json, Media, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+
+JsonObject = dict[str, Any]
+
+
+def first(source: JsonObject, *names: str) -> Json:
+    """The first of the names that is there and not ``None``."""
+    for name in names:
+        value = source.get(name)
+        if value is not None:
+            return value
+    return None
+
+
+def string(value: Json) -> str | None:
+    """The value if it is a text, else nothing."""
+    return value if isinstance(value, str) else None
+
+
+def decoded(arguments: Json) -> Json:
+    """Tool arguments, decoded if they are JSON text; half a JSON text (a broken stream) stays text."""
+    if isinstance(arguments, str) and arguments[:1] in ("{", "["):
+        try:
+            return orjson.loads(arguments)
+        except ValueError:
+            return arguments
+    return arguments
+
+
+def text_in(value: Json) -> str:
+    """All text of a string, a part or a list of parts (summaries, contents)."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return text_in(first(value, "text", "content", "thinking", "summary"))
+    if isinstance(value, list):
+        return "\n".join(filter(None, map(text_in, value)))
+    return ""
+
+
+def tool_call(part: JsonObject) -> Part:
+    """A tool call: OpenAI nests it in ``function``, the others are flat."""
+    call = part
+    for nested in ("function", "function_call", "functionCall", "toolUse", "tool_call"):
+        if isinstance(part.get(nested), dict):
+            call = part[nested]
+            break
+    name = string(first(call, "name", "toolName", "tool_name"))
+    if not name:
+        return Other(part)
+    arguments = first(call, "arguments", "args", "input", "parameters")
+    id = first(part, "call_id", "id", "toolCallId", "tool_call_id") or first(call, "id", "toolUseId")
+    return ToolCall(name, decoded(arguments), None if id is None else str(id))
+
+
+def tool_result(part: JsonObject) -> Part:
+    """A tool's answer, as its own part."""
+    answer = part
+    for nested in ("toolResult", "functionResponse", "function_response"):
+        if isinstance(part.get(nested), dict):
+            answer = part[nested]
+            break
+    result = first(answer, "response", "result", "content", "output")
+    id = first(answer, "tool_use_id", "toolUseId", "toolCallId", "tool_call_id", "call_id", "id")
+    name = string(first(answer, "name", "toolName"))
+    return ToolResult(result_value(result), None if id is None else str(id), name)
+
+
+def result_value(result: Json) -> Json:
+    """A tool's answer without its wrapping: a list of text parts is its text, JSON text is its value."""
+    if isinstance(result, list) and result and all(is_text_part(item) for item in result):
+        return "\n".join(text_in(item) for item in result)
+    if isinstance(result, dict) and set(result) == {"type", "value"}:  # Vercel AI SDK 5: {"type": "text", "value": …}
+        return result["value"]
+    return result
+
+
+def is_text_part(part: Json) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("text"), str) and part.get("type", "text") == "text"
+
+
+def text_part(part: JsonObject) -> Part:
+    value = first(part, "content", "text", "value")
+    return Text(value) if isinstance(value, str) else Other(part)
+
+
+def reasoning(part: JsonObject) -> Part:
+    source = part.get("reasoningContent")
+    if isinstance(source, dict):  # Bedrock Converse
+        part = source["reasoningText"] if isinstance(source.get("reasoningText"), dict) else source
+    found = text_in(first(part, "thinking", "content", "text", "summary", "reasoning"))
+    signature = string(first(part, "signature", "encrypted_content", "data"))
+    return Reasoning(found, signature)
+
+
+def refusal(part: JsonObject) -> Part:
+    return Refusal(text_in(first(part, "refusal", "content", "text")))
+
+
+_KNOWN_MEDIA_KEYS = {"type", "modality", "mime_type", "mimeType", "media_type", "mediaType", "url", "uri", "image",
+                     "image_url", "content", "data", "file_id", "filename", "name", "source", "file", "input_audio",
+                     "format", "inline_data", "inlineData", "file_data", "fileData", "fileUri", "file_uri", "video",
+                     "document", "bytes", "title", "audio", "video_url", "file_url"}  # fmt: skip
+
+
+def media(modality: str) -> Callable[[JsonObject], Part]:
+    """A reader of one kind of media. Providers nest the source under a key of their own, at most twice."""
+
+    def read(part: JsonObject) -> Part:
+        found = Media(str(part.get("modality") or modality))
+        for layer in _layers(part):
+            if isinstance(layer, str):
+                _take_source(found, layer)
+                continue
+            found.mime_type = found.mime_type or string(
+                first(layer, "mime_type", "mimeType", "media_type", "mediaType")
+            )
+            if found.mime_type is None and isinstance(layer.get("format"), str):
+                found.mime_type = f"{found.modality}/{layer['format']}"
+            found.file_id = found.file_id or string(layer.get("file_id"))
+            found.filename = found.filename or string(first(layer, "filename", "title"))
+            source = first(layer, "url", "uri", "fileUri", "file_uri", "data", "bytes", "content", "file_data")
+            if isinstance(source, str):
+                _take_source(found, source)
+        if not (found.url or found.data or found.file_id):
+            return Other(part)
+        found.extra = {k: v for k, v in part.items() if k not in _KNOWN_MEDIA_KEYS and v is not None}
+        return found
+
+    return read
+
+
+def _layers(part: JsonObject) -> Iterable[JsonObject | str]:
+    """The part and what it nests: ``image_url`` {url}, ``source`` {media_type, data}, Bedrock's image.source.bytes."""
+    yield part
+    for name in ("image_url", "input_audio", "source", "file", "inline_data", "inlineData", "file_data", "fileData",
+                 "image", "audio", "video", "document", "video_url", "file_url"):  # fmt: skip
+        nested = part.get(name)
+        if isinstance(nested, str) and name != "file_data":
+            yield nested
+        elif isinstance(nested, dict):
+            yield from _layers(nested)
+
+
+def _take_source(found: Media, source: str) -> None:
+    if source.startswith(("http://", "https://", "data:", "gs://", "s3://", "file:")) or "://" in source[:32]:
+        found.url = found.url or source
+    else:
+        found.data = found.data or source
+
+
+# Where each was seen: OpenTelemetry semconv gen-ai-input-messages.json; OpenAI API reference (chat, responses);
+# Anthropic messages; Vercel AI SDK core types; LangChain content blocks.
+_BY_TYPE: dict[str, Callable[[JsonObject], Part]] = {
+    "text": text_part,
+    "input_text": text_part,
+    "output_text": text_part,
+    "reasoning": reasoning,
+    "thinking": reasoning,
+    "redacted_thinking": reasoning,
+    "refusal": refusal,
+    "tool_call": tool_call,
+    "tool_use": tool_call,
+    "tool-call": tool_call,
+    "function": tool_call,
+    "function_call": tool_call,
+    "server_tool_use": tool_call,
+    "tool_call_response": tool_result,
+    "tool_result": tool_result,
+    "tool-result": tool_result,
+    "function_call_output": tool_result,
+    "image": media("image"),
+    "image_url": media("image"),
+    "image-url": media("image"),
+    "input_image": media("image"),
+    "audio": media("audio"),
+    "input_audio": media("audio"),
+    "audio-url": media("audio"),
+    "video": media("video"),
+    "video_url": media("video"),
+    "video-url": media("video"),
+    "file": media("file"),
+    "input_file": media("file"),
+    "document": media("file"),
+    "document-url": media("file"),
+    "binary": media("file"),
+    "blob": media("file"),
+    "uri": media("file"),
+    "media": media("file"),
+}
+
+# Parts without a type: Gemini and Bedrock Converse name the only key after the kind.
+_BY_KEY: dict[str, Callable[[JsonObject], Part]] = {
+    "toolUse": tool_call,
+    "functionCall": tool_call,
+    "function_call": tool_call,
+    "toolResult": tool_result,
+    "functionResponse": tool_result,
+    "function_response": tool_result,
+    "reasoningContent": reasoning,
+    "inlineData": media("image"),
+    "inline_data": media("image"),
+    "fileData": media("file"),
+    "file_data": media("file"),
+    "image": media("image"),
+    "document": media("file"),
+    "video": media("video"),
+    "text": text_part,
+}
+
+
+def part_of(value: Json) -> Part | None:
+    """One part of a message; ``None`` for an empty one."""
+    if isinstance(value, str):
+        return Text(value) if value else None
+    if not isinstance(value, dict):
+        return None if value is None else Other(value)
+    kind = value.get("type")
+    reader = _BY_TYPE.get(kind) if isinstance(kind, str) else None
+    if reader is None and kind is None:
+        if value.get("thought") is True and isinstance(value.get("text"), str):  # Gemini's thoughts
+            return Reasoning(value["text"])
+        reader = next((_BY_KEY[key] for key in value if key in _BY_KEY and value[key] is not None), None)
+    if reader is None and isinstance(value.get("text"), str):
+        reader = text_part
+    return reader(value) if reader is not None else Other(value)
+
+
+def parts_of(content: Json) -> list[Part]:
+    """The parts of a message's content: a text, a part, a list of both, or JSON text of such a list."""
+    if isinstance(content, str) and content.startswith('[{"'):
+        # OpenLLMetry and LangChain write a list of parts as JSON text.
+        try:
+            listed = orjson.loads(content)
+        except ValueError:
+            listed = None
+        if isinstance(listed, list) and all(isinstance(p, dict) and "type" in p for p in listed):
+            content = listed
+    items = content if isinstance(content, (list, tuple)) else [content]
+    return [part for part in map(part_of, items) if part is not None]

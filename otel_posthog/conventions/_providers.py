@@ -1,0 +1,60 @@
+"""Provider names: what instrumentations write, in PostHog's vocabulary.
+
+Sources: OpenTelemetry semantic conventions 1.37 ``gen_ai.provider.name`` and its predecessor ``gen_ai.system``;
+OpenInference ``llm.provider``; LiteLLM; Vercel AI SDK provider ids; the recordings. Unknown names are kept.
+"""
+
+from __future__ import annotations
+
+_NAMES = {
+    "az.ai.inference": "azure",
+    "az.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "azure": "azure",
+    "azure-openai": "azure",
+    "azure_openai": "azure",
+    "azure_ai": "azure",
+    "aws": "bedrock",
+    "aws.bedrock": "bedrock",
+    "amazon-bedrock": "bedrock",
+    "amazon_bedrock": "bedrock",
+    "bedrock": "bedrock",
+    "bedrock_converse": "bedrock",
+    "gcp": "gemini",
+    "gcp.gemini": "gemini",
+    "gcp.gen_ai": "gemini",
+    "gemini": "gemini",
+    "google": "gemini",
+    "google_genai": "gemini",
+    "google-gla": "gemini",
+    "google_generativeai": "gemini",
+    "google.generative-ai": "gemini",
+    "gcp.vertex_ai": "vertex_ai",
+    "google.vertex": "vertex_ai",
+    "google-vertex": "vertex_ai",
+    "vertex_ai": "vertex_ai",
+    "vertexai": "vertex_ai",
+    "mistral": "mistral",
+    "mistral_ai": "mistral",
+    "mistralai": "mistral",
+    "x_ai": "xai",
+    "xai": "xai",
+    "moonshot_ai": "moonshot",
+    "ibm.watsonx.ai": "watsonx",
+    "huggingface_hub": "huggingface",
+    "hugging_face": "huggingface",
+}
+
+
+def provider_of(raw: str | None) -> str | None:
+    """PostHog's name for a provider; an unknown one is returned in lower case, nothing stays nothing."""
+    if not raw:
+        return None
+    name = raw.strip().lower()
+    known = _NAMES.get(name)
+    if known is None and "." in name:
+        # Vercel's ids end in the API they speak: openai.chat, openai.responses, anthropic.messages.
+        head = name.rpartition(".")[0]
+        known = _NAMES.get(head) or (head if head.isalpha() else None)
+    return known or name or None

@@ -1,0 +1,81 @@
+"""JSON that an attribute limit cut in the middle: the complete items of its beginning.
+
+``OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`` cuts strings at a number of characters (OpenTelemetry SDK specification,
+"Attribute limits"), so message lists end in the middle of a word.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from otel_posthog.operation import Json
+
+# Half an escape cannot be closed: \, \u, \u1, \u12, \u123, and the first half of a surrogate pair.
+_HALF_ESCAPE = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\(?:u[0-9a-fA-F]{0,3})?$|\\u[dD][89abAB][0-9a-fA-F]{2}$")
+_MOST = 1_000_000  # characters; beyond that the text is passed through as it is
+
+
+def json_prefix(text: str) -> tuple[Json, bool]:
+    """The value of a JSON text and whether it was whole; of a cut one, all that was complete.
+
+    A string that was cut keeps its beginning, so that a long prompt is still readable. A text that is no JSON at all
+    is returned as it is.
+    """
+    try:
+        return orjson.loads(text), True
+    except ValueError:
+        pass
+    if len(text) > _MOST:
+        return text, False
+    repaired = _close(text)
+    if repaired is None:
+        return text, True
+    try:
+        return orjson.loads(repaired), False
+    except ValueError:
+        return text, True
+
+
+def _close(text: str) -> str | None:
+    """The text with its open strings, objects and lists closed; ``None`` if it is not a cut JSON text."""
+    closers: list[str] = []
+    in_string = escaped = False
+    is_key = False
+    expects_key: list[bool] = []
+    last_complete = 0  # where the last complete item ended, should the rest be beyond repair
+    closers_there: list[str] = []
+    for position, character in enumerate(text):
+        if in_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                in_string = False
+                if not is_key:
+                    last_complete, closers_there = position + 1, closers.copy()
+        elif character == '"':
+            in_string = True
+            is_key = bool(expects_key) and expects_key[-1]
+        elif character in "{[":
+            closers.append("}" if character == "{" else "]")
+            expects_key.append(character == "{")
+            last_complete, closers_there = position + 1, closers.copy()
+        elif character in "}]":
+            if not closers or closers.pop() != character:
+                return None
+            expects_key.pop()
+            last_complete, closers_there = position + 1, closers.copy()
+        elif character == ":" and expects_key:
+            expects_key[-1] = False
+        elif character == ",":
+            last_complete, closers_there = position, closers.copy()
+            if expects_key:
+                expects_key[-1] = closers[-1] == "}"
+    if not closers:
+        return None
+    if in_string and not is_key:
+        return _HALF_ESCAPE.sub("", text) + '"' + "".join(reversed(closers))
+    return text[:last_complete] + "".join(reversed(closers_there))

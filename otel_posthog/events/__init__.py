@@ -1,0 +1,138 @@
+"""Operation -> PostHog event. The only place that knows ``$ai_…``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otel_posthog._version import __version__
+from otel_posthog.events.identity import distinct_id_of, event_uuid, timestamp_of
+from otel_posthog.events.messages import posthog_tools
+from otel_posthog.events.properties import CALL, COMMON, STATE
+from otel_posthog.events.usage import token_properties
+from otel_posthog.operation import Json, Operation
+from otel_posthog.spans import SpanView
+
+GENERATION = "$ai_generation"
+EMBEDDING = "$ai_embedding"
+SPAN = "$ai_span"
+TRACE = "$ai_trace"
+
+LIB = "otel-posthog"
+
+# Resource attributes that describe the machine, not the app; PostHog's OTLP mapping leaves them out too.
+_RESOURCE_NOISE = ("host.", "process.", "os.", "telemetry.", "posthog.", "user.")
+
+
+@dataclass(slots=True)
+class Event:
+    """A PostHog event, ready for capture. ``timestamp`` is RFC 3339 in UTC."""
+
+    name: str
+    uuid: str
+    distinct_id: str
+    timestamp: str
+    properties: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of an operation is sent, apart from the operation itself."""
+
+    content: bool = True
+    unmapped: bool = True
+    distinct_id: str | None = None
+    properties: Mapping[str, Any] | None = None
+
+
+def event_of(operation: Operation, span: SpanView, shape: Shape) -> Event:
+    """The event of an operation."""
+    name = _name(operation, span)
+    is_call = name in (GENERATION, EMBEDDING)
+    properties: dict[str, Json] = {}
+    if shape.unmapped:
+        _pass_through(properties, operation, span, shape.content)
+    properties.update(shape.properties or {})
+    _place_in_tree(properties, operation, span, name)
+    for row in (*COMMON, *(CALL if is_call else STATE)):
+        if row.content and not shape.content:
+            continue
+        value = row.value(operation)
+        if value is not None:
+            properties[row.name] = value
+    if not shape.content and operation.failure is not None and operation.failure.type:
+        properties["$ai_error"] = operation.failure.type
+    if operation.tools:
+        properties["$ai_tools"] = posthog_tools(operation.tools, shape.content)
+    if is_call:
+        properties.update(token_properties(operation))
+    distinct_id, known = distinct_id_of(
+        operation,
+        span.trace_id,
+        _resource_text(span, "posthog.distinct_id"),
+        _resource_text(span, "user.id"),
+        shape.distinct_id,
+    )
+    if not known:
+        properties["$process_person_profile"] = False
+    properties["$geoip_disable"] = True
+    properties["$lib"] = properties["$ai_lib"] = LIB
+    properties["$lib_version"] = properties["$ai_lib_version"] = __version__
+    properties["$ai_ingestion_source"] = "otel"
+    _let_the_app_win(properties, operation, shape.content)
+    return Event(
+        name,
+        event_uuid(span.trace_id, span.span_id, name),
+        distinct_id,
+        timestamp_of(span.start_unix_nano),
+        properties,
+    )
+
+
+def _name(operation: Operation, span: SpanView) -> str:
+    if operation.kind == "generation":
+        return GENERATION
+    if operation.kind == "embedding":
+        return EMBEDDING
+    return TRACE if span.parent_span_id is None else SPAN
+
+
+def _place_in_tree(properties: dict[str, Json], operation: Operation, span: SpanView, name: str) -> None:
+    properties["$ai_trace_id"] = span.trace_id
+    properties["$ai_span_id"] = span.span_id
+    properties["$ai_span_name"] = operation.name or span.name
+    if name != TRACE:
+        properties["$ai_parent_id"] = span.parent_span_id or span.trace_id
+    latency = operation.latency
+    if latency is None:
+        latency = max(0, span.end_unix_nano - span.start_unix_nano) / 1e9
+    properties["$ai_latency"] = latency
+
+
+def _pass_through(properties: dict[str, Json], operation: Operation, span: SpanView, content: bool) -> None:
+    """Attributes without a property of their own, under their own name.
+
+    With content off only numbers and booleans stay: any text may quote a prompt.
+    """
+    for name, value in span.resource.items():
+        if not name.startswith(_RESOURCE_NOISE):
+            properties[name] = value
+    for name, value in operation.unmapped.items():
+        if content or isinstance(value, (bool, int, float)):
+            properties[name] = value
+
+
+def _let_the_app_win(properties: dict[str, Json], operation: Operation, content: bool) -> None:
+    """Properties that the app stated by their PostHog name, last; content stays out if content is off."""
+    hidden = () if content else {row.name for row in (*COMMON, *CALL, *STATE) if row.content}
+    for name, value in operation.stated.items():
+        if name not in hidden and name != "$ai_tools":
+            properties[name] = value
+        elif name == "$ai_tools" and content:
+            properties[name] = value
+
+
+def _resource_text(span: SpanView, name: str) -> str | None:
+    value = span.resource.get(name)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,56 @@
+"""Who and which: distinct_id, person profile, event uuid and timestamp."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timezone
+
+from otel_posthog.operation import Operation
+
+# A namespace of our own, so that ids derived here meet nobody else's.
+_NAMESPACE = uuid.UUID("9f1c3d2e-5f0b-5a57-8a43-6d7c1f0e2b94")
+
+# distinct_ids that PostHog refuses, in any case: they come from bugs and would merge strangers into one person.
+# Source: PostHog documentation "Identifying users", and posthog.md section 4.
+REFUSED = frozenset(
+    ("anonymous", "guest", "none", "null", "undefined", "true", "false", "0", "id", "user", "system", "backend",
+     "email", "distinct_id", "distinctid", "not_authenticated", "[object object]", "nan", "nil", "''", '""')
+)  # fmt: skip
+MAX_DISTINCT_ID = 200  # characters; PostHog truncates longer ones
+
+
+def usable(distinct_id: str | None) -> str | None:
+    """The distinct_id as PostHog takes it, nothing if it refuses it."""
+    if distinct_id is None:
+        return None
+    trimmed = distinct_id.strip()[:MAX_DISTINCT_ID]
+    return trimmed if trimmed and trimmed.lower() not in REFUSED else None
+
+
+def distinct_id_of(operation: Operation, trace_id: str, *fallbacks: str | None) -> tuple[str, bool]:
+    """The distinct_id and whether it is a known person's.
+
+    Order: what the span says, then the fallbacks. Else an anonymous id: one per session, else the trace id.
+    """
+    for candidate in (operation.user, *fallbacks):
+        known = usable(candidate)
+        if known is not None:
+            return known, True
+    if operation.session:
+        return str(uuid.uuid5(_NAMESPACE, f"session:{operation.session}")), False
+    return trace_id, False
+
+
+def event_uuid(trace_id: str, span_id: str, event: str) -> str:
+    """The same span gives the same event: PostHog de-duplicates on the uuid."""
+    return str(uuid.uuid5(_NAMESPACE, f"{trace_id}:{span_id}:{event}"))
+
+
+def timestamp_of(unix_nano: int) -> str:
+    """RFC 3339 in UTC with microseconds, the precision that PostHog stores."""
+    seconds, nanos = divmod(unix_nano, 1_000_000_000)
+    try:
+        moment = datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, ValueError, OSError):  # a broken clock costs the time, not the event
+        moment = datetime.now(timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanos // 1000:06d}Z"

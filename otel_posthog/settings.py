@@ -1,0 +1,248 @@
+"""Every option of the exporter, once: argument name, environment variables, default, check, help text.
+
+Precedence for each option: the argument, then ``OTEL_EXPORTER_POSTHOG_<NAME>``, then the ``POSTHOG_<NAME>``
+variable where PostHog's own SDKs have one, then the default. An empty variable counts as unset, as the
+OpenTelemetry specification asks (Environment Variable Specification, "Parsing empty value").
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+PREFIX = "OTEL_EXPORTER_POSTHOG_"
+
+# PostHog's application hosts serve pages, not capture; its SDKs send to the matching ingestion host instead.
+_INGESTION_HOSTS = {
+    "app.posthog.com": "us.i.posthog.com",
+    "us.posthog.com": "us.i.posthog.com",
+    "eu.posthog.com": "eu.i.posthog.com",
+}
+
+
+class ConfigurationError(ValueError):
+    """A setting cannot be used. The message is one sentence: which setting, its value, what is allowed."""
+
+
+def _fail(name: str, value: object, allowed: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} is {value!r}: {allowed}.")
+
+
+Check = Callable[[str, Any], Any]
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise _fail(name, value, "it must be a text that is not empty")
+
+
+def _api_key(name: str, value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if text.startswith("phx_"):
+        # The value is a secret: the message shows its kind only.
+        raise _fail(name, "phx_…", "that is a personal API key, and capture takes the project API key (phc_…)")
+    if not text or any(c.isspace() for c in text) or not text.isprintable():
+        raise _fail(name, "…", "it must be a project API key (phc_…), without white space")
+    return text
+
+
+def _host(name: str, value: Any) -> str:
+    text = value.strip().rstrip("/") if isinstance(value, str) else ""
+    allowed = "it must be a URL such as https://us.i.posthog.com, https://eu.i.posthog.com or http://localhost:8010"
+    if "://" not in text:
+        text = "https://" + text
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise _fail(name, value, allowed) from None
+    unusable = parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
+    if unusable or port == 0 or any(c.isspace() for c in text):
+        raise _fail(name, value, allowed)
+    netloc = _INGESTION_HOSTS.get(parts.hostname or "", parts.netloc)
+    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "1", "yes", "on"):
+        return True
+    if isinstance(value, str) and value.strip().lower() in ("false", "0", "no", "off"):
+        return False
+    raise _fail(name, value, "it must be true or false")
+
+
+def _one_of(*allowed: str) -> Check:
+    def check(name: str, value: Any) -> str:
+        text = value.strip().lower() if isinstance(value, str) else value
+        if text in allowed:
+            return str(text)
+        raise _fail(name, value, f"it must be one of {', '.join(allowed)}")
+
+    return check
+
+
+def _number(kind: type[int] | type[float], low: float, high: float, unit: str) -> Check:
+    def check(name: str, value: Any) -> int | float:
+        try:
+            number = kind(value) if not isinstance(value, bool) else math.nan
+        except (TypeError, ValueError):
+            number = math.nan
+        if low <= number <= high:
+            return number
+        what = "a whole number" if kind is int else "a number"
+        raise _fail(name, value, f"it must be {what} of {unit} from {low:,} to {high:,}")
+
+    return check
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return dict(value)
+    raise _fail(name, value, 'it must be a JSON object such as {"team": "search"}')
+
+
+def _option(
+    default: Any,
+    check: Check,
+    help: str,
+    posthog: str | None = None,
+    secret: bool = False,
+) -> Any:
+    """A row of the table of options; ``posthog`` is the variable of PostHog's own SDKs, if there is one."""
+    metadata = {"check": check, "help": help, "posthog": posthog, "secret": secret}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All options of the exporter, checked. Build one with :meth:`load`; the README lists the table.
+
+    Raises:
+        ConfigurationError: an option's value cannot be used.
+    """
+
+    api_key: str = _option("", _api_key, "Project API key (`phc_…`). Required.", "POSTHOG_API_KEY", secret=True)
+    host: str = _option(
+        "https://us.i.posthog.com",
+        _host,
+        "Where PostHog ingests: US, EU (`https://eu.i.posthog.com`), self-hosted or a reverse proxy; "
+        "a path prefix is kept.",
+        "POSTHOG_HOST",
+    )
+    endpoint: str = _option(
+        "batch",
+        _one_of("batch", "event"),
+        "`batch` sends many events a request to `/batch/`; `event` sends one a request to `/i/v0/e/`, "
+        "for proxies that forward only that.",
+    )
+    timeout: float = _option(
+        10.0,
+        _number(float, 0.001, 3600, "seconds"),
+        "Seconds that one export may take, its retries included.",
+    )
+    compression: str = _option(
+        "gzip", _one_of("gzip", "none"), "How request bodies are compressed: `gzip` or `none`."
+    )
+    max_batch_bytes: int = _option(
+        5 * 1024 * 1024,
+        _number(int, 1024, 20 * 1024 * 1024, "bytes"),
+        "The largest request body, in bytes before compression. PostHog refuses more than 20 MiB.",
+    )
+    max_batch_events: int = _option(
+        500, _number(int, 1, 10_000, "events"), "The most events in one request."
+    )
+    capture_content: bool = _option(
+        True,
+        _flag,
+        "Whether prompts, outputs, tool arguments and results, documents and error messages are sent.",
+    )
+    capture_spans: bool = _option(
+        True,
+        _flag,
+        "Whether AI spans other than LLM calls and embeddings (agents, tools, retrievals…) are sent.",
+    )
+    capture_unmapped: bool = _option(
+        True, _flag, "Whether attributes without a PostHog property are passed through under their own name."
+    )
+    distinct_id: str | None = _option(
+        None, _text, "The user of every span that names none. Default: anonymous events."
+    )
+    properties: Mapping[str, Any] = _option(
+        dict, _mapping, "Properties added to every event; the environment takes a JSON object."
+    )
+    disabled: bool = _option(
+        False, _flag, "Map and send nothing. `OTEL_SDK_DISABLED=true` does the same.", "POSTHOG_DISABLED"
+    )
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if value is not None:
+                object.__setattr__(self, option.name, option.metadata["check"](option.name, value))
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
+        """Settings from arguments and the environment; an argument of ``None`` counts as not given.
+
+        Raises:
+            ConfigurationError: a value cannot be used, an argument is unknown or no API key is given.
+        """
+        environ = os.environ if environ is None else environ
+        known = {option.name: option for option in fields(cls)}
+        for name in arguments:
+            if name not in known:
+                raise ConfigurationError(f"{name} is no setting: it must be one of {', '.join(known)}.")
+        values: dict[str, Any] = {}
+        for name, option in known.items():
+            given = arguments.get(name)
+            if given is not None:
+                values[name] = given
+                continue
+            for variable in variables_of(option):
+                if environ.get(variable, "").strip():
+                    # Checked under the variable's name, so that a mistake is reported where it was made.
+                    values[name] = option.metadata["check"](variable, environ[variable])
+                    break
+        if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            values["disabled"] = True
+        if "api_key" not in values:
+            if not values.get("disabled"):
+                raise ConfigurationError(
+                    "api_key is missing: pass the project API key (phc_…) or set POSTHOG_API_KEY "
+                    "(or OTEL_EXPORTER_POSTHOG_API_KEY)."
+                )
+            values["api_key"] = "phc_disabled"
+        return cls(**values)
+
+
+def variables_of(option: Any) -> tuple[str, ...]:
+    """The environment variables of a field of :class:`Settings`, first one wins."""
+    own = PREFIX + option.name.upper()
+    shared = option.metadata["posthog"]
+    return (own, shared) if shared else (own,)
+
+
+def options_table() -> str:
+    """The README's table of options, in Markdown."""
+    rows = ["| argument | environment variable | default | what it does |", "| --- | --- | --- | --- |"]
+    for option in fields(Settings):
+        variables = " or ".join(f"`{name}`" for name in variables_of(option))
+        default = option.default if option.default is not MISSING else {}
+        shown = "" if default in (None, "") else f"`{json.dumps(default)}`"
+        rows.append(f"| `{option.name}` | {variables} | {shown} | {option.metadata['help']} |")
+    return "\n".join(rows)
