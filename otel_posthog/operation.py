@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 Json = Any
 
@@ -87,7 +87,7 @@ class Other:
     value: Json
 
 
-Part = Union[Text, Reasoning, Refusal, ToolCall, ToolResult, Media, Other]
+Part = Text | Reasoning | Refusal | ToolCall | ToolResult | Media | Other
 
 
 @dataclass(slots=True)

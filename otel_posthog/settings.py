@@ -155,17 +155,13 @@ class Settings:
         _number(float, 0.001, 3600, "seconds"),
         "Seconds that one export may take, its retries included.",
     )
-    compression: str = _option(
-        "gzip", _one_of("gzip", "none"), "How request bodies are compressed: `gzip` or `none`."
-    )
+    compression: str = _option("gzip", _one_of("gzip", "none"), "How request bodies are compressed: `gzip` or `none`.")
     max_batch_bytes: int = _option(
         5 * 1024 * 1024,
         _number(int, 1024, 20 * 1024 * 1024, "bytes"),
         "The largest request body, in bytes before compression. PostHog refuses more than 20 MiB.",
     )
-    max_batch_events: int = _option(
-        500, _number(int, 1, 10_000, "events"), "The most events in one request."
-    )
+    max_batch_events: int = _option(500, _number(int, 1, 10_000, "events"), "The most events in one request.")
     capture_content: bool = _option(
         True,
         _flag,
@@ -179,9 +175,7 @@ class Settings:
     capture_unmapped: bool = _option(
         True, _flag, "Whether attributes without a PostHog property are passed through under their own name."
     )
-    distinct_id: str | None = _option(
-        None, _text, "The user of every span that names none. Default: anonymous events."
-    )
+    distinct_id: str | None = _option(None, _text, "The user of every span that names none. Default: anonymous events.")
     properties: Mapping[str, Any] = _option(
         dict, _mapping, "Properties added to every event; the environment takes a JSON object."
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opentelemetry.sdk.trace import ReadableSpan
+
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes
 from otel_posthog.conventions._common import complete
@@ -26,6 +28,16 @@ class Reader:
 
 # Most specific first: a span may carry two conventions, and the specific one knows what the other repeats.
 READERS: tuple[Reader, ...] = (Reader("semconv", semconv.recognises, semconv.read),)
+
+
+# A span is of interest if an attribute starts with one of these. PostHog's OTLP ingestion asks the same way
+# (posthog.md section 3); app spans that MLflow marks with its own type alone are none.
+MARKERS = ("gen_ai.",)
+
+
+def is_ai_span(span: ReadableSpan) -> bool:
+    """Whether any convention may own the span: cheap, for a queue that only AI spans may enter."""
+    return any(name.startswith(MARKERS) for name in span.attributes or ())
 
 
 def read(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 ABSENT = object()
 
 
-class Unusable(Exception):
+class UnusableError(Exception):
     """A value that its rule cannot use."""
 
 
@@ -29,7 +29,7 @@ def text(value: Any) -> str:
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    raise Unusable
+    raise UnusableError
 
 
 def identifier(value: Any) -> str:
@@ -43,23 +43,23 @@ def integer(value: Any) -> int:
     """A count. Floats (Cohere writes 31.0) and digits in strings count; negative is OpenLIT's "not set"."""
     amount = number(value)
     if amount < 0 or amount != int(amount):
-        raise Unusable
+        raise UnusableError
     return int(amount)
 
 
 def number(value: Any) -> float | int:
     """A finite number, or a string that holds one."""
     if isinstance(value, bool):
-        raise Unusable
+        raise UnusableError
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
-            raise Unusable from None
+            raise UnusableError from None
         value = int(value) if value.is_integer() else value
     if isinstance(value, (int, float)) and math.isfinite(value):
         return value
-    raise Unusable
+    raise UnusableError
 
 
 def flag(value: Any) -> bool:
@@ -68,7 +68,7 @@ def flag(value: Any) -> bool:
         return value
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    raise Unusable
+    raise UnusableError
 
 
 def state(value: Any) -> Json:
@@ -90,7 +90,7 @@ def structure(value: Any) -> Json:
         return decoded
     if isinstance(decoded, Mapping):
         return dict(decoded)
-    raise Unusable
+    raise UnusableError
 
 
 def python_literal(value: Any) -> Json:
@@ -105,8 +105,8 @@ def python_literal(value: Any) -> Json:
             try:
                 return ast.literal_eval(value)
             except (ValueError, SyntaxError, MemoryError, RecursionError):
-                raise Unusable from None
-        raise Unusable
+                raise UnusableError from None
+        raise UnusableError
     return structure(value)
 
 
@@ -117,7 +117,7 @@ def strings(value: Any) -> list[str]:
         decoded = [decoded] if decoded else []
     if isinstance(decoded, list):
         return [item if isinstance(item, str) else str(item) for item in decoded if item is not None]
-    raise Unusable
+    raise UnusableError
 
 
 class Attributes:
@@ -144,7 +144,7 @@ class Attributes:
             if found is None:
                 try:
                     found = convert(value)
-                except Unusable:
+                except UnusableError:
                     continue
             del left[name]
         return found

@@ -10,7 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otel_posthog.conventions._parts import first, part_of, parts_of, result_value, string, text_in, tool_call
-from otel_posthog.operation import Json, Media, Message, Other, Part, Reasoning, Refusal, Text, Tool, ToolResult
+from otel_posthog.operation import (
+    Json,
+    Media,
+    Message,
+    Other,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
 from otel_posthog.spans import EventView
 
 _ROLES = {
@@ -81,9 +93,9 @@ def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
         return inner
     if isinstance(value.get("data"), dict) and "role" not in value:
         return {"type": value.get("type"), **value["data"]}
-    inner = value.get("message")
-    if isinstance(inner, Mapping):
-        return {**inner, "finish_reason": first(value, "finish_reason", "finishReason", "stop_reason")}
+    message = value.get("message")
+    if isinstance(message, Mapping):
+        return {**message, "finish_reason": first(value, "finish_reason", "finishReason", "stop_reason")}
     return value
 
 
@@ -116,7 +128,7 @@ def _content_parts(value: dict[str, Any], role: str) -> list[Part]:
     if isinstance(value.get("function_call"), dict):
         calls = [*calls, value["function_call"]] if isinstance(calls, list) else [value["function_call"]]
     if isinstance(calls, list):
-        said = {(p.id, p.name) for p in parts if hasattr(p, "arguments")}
+        said = {(p.id, p.name) for p in parts if isinstance(p, ToolCall)}
         for call in calls:
             part = tool_call(call) if isinstance(call, dict) else Other(call)
             # LangChain repeats the calls that Anthropic content blocks already hold.
@@ -154,7 +166,9 @@ def tool_of(value: Json) -> Tool | None:
     name = string(first(dict(value), "name", "type"))
     if not name:
         return None
-    schema = first(dict(value), "parameters", "input_schema", "inputSchema", "parameters_json_schema", "parametersJsonSchema")
+    schema = first(
+        dict(value), "parameters", "input_schema", "inputSchema", "parameters_json_schema", "parametersJsonSchema"
+    )
     if isinstance(schema, dict) and set(schema) == {"json"}:  # Bedrock
         schema = schema["json"]
     known = ("name", "type", "description", "parameters", "input_schema", "inputSchema", "parameters_json_schema",
@@ -169,7 +183,9 @@ def tools_of(value: Json) -> list[Tool] | None:
         value = first(dict(value), "tools", "function_declarations", "functionDeclarations", "functions") or [value]
     found: list[Tool] = []
     for item in value if isinstance(value, (list, tuple)) else ():
-        declarations = first(dict(item), "function_declarations", "functionDeclarations") if isinstance(item, Mapping) else None
+        declarations = (
+            first(dict(item), "function_declarations", "functionDeclarations") if isinstance(item, Mapping) else None
+        )
         for one in declarations if isinstance(declarations, list) else [item]:
             tool = tool_of(one)
             if tool is not None:

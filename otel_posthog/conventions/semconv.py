@@ -12,7 +12,7 @@ from typing import Any
 
 from otel_posthog.conventions._attributes import (
     Attributes,
-    Unusable,
+    UnusableError,
     flag,
     identifier,
     integer,
@@ -105,6 +105,9 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cache_read_audio", ("gen_ai.usage.audio.cache_read.input_tokens",)),
     ("web_searches", ("gen_ai.usage.server_tool_use.web_search_requests",)),
 )  # fmt: skip
+
+# Who acts in a span of this kind: its name is what people look for, not the span's.
+_ACTORS: dict[Kind, str] = {"tool": "gen_ai.tool.name", "agent": "gen_ai.agent.name", "chain": "gen_ai.workflow.name"}
 
 _MODALITIES = tuple(
     ((modality, direction), f"gen_ai.usage.{modality}.{direction}_tokens")
@@ -232,13 +235,14 @@ def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
     )
     operation.streaming = streaming if operation.streaming is None else operation.streaming
     _fill_first_token(operation, span, attributes)
-    operation.finish_reasons = operation.finish_reasons or attributes.take(
-        strings, "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason"
-    ) or []
+    operation.finish_reasons = (
+        operation.finish_reasons
+        or attributes.take(strings, "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason")
+        or []
+    )
     attributes.drop("gen_ai.response.finish_reasons")
-    agent = attributes.peek("gen_ai.agent.name") if operation.kind == "agent" else None
-    name = attributes.peek("gen_ai.tool.name") if operation.kind == "tool" else agent
-    operation.name = operation.name or (name if isinstance(name, str) and name else None)
+    acting = attributes.peek(_ACTORS.get(operation.kind, ""))
+    operation.name = operation.name or (acting if isinstance(acting, str) and acting else None)
     if operation.tools is None:
         found = attributes.take(structure, "gen_ai.tool.definitions", "gen_ai.request.tools")
         operation.tools = tools_of(found)
@@ -296,8 +300,8 @@ def _fill_messages(operation: Operation, span: SpanView, attributes: Attributes)
     if not (legacy_in or legacy_out) and span.logs and span.events:
         legacy_in, legacy_out = legacy_messages(span.events)
     given = given or legacy_in or _content_events(span, "gen_ai.content.prompt", "gen_ai.prompt", "user")
-    answered = answered or legacy_out or _content_events(
-        span, "gen_ai.content.completion", "gen_ai.completion", "assistant"
+    answered = (
+        answered or legacy_out or _content_events(span, "gen_ai.content.completion", "gen_ai.completion", "assistant")
     )
     system = system_of(instructions)
     if system and not _holds(given, system):
@@ -317,9 +321,7 @@ def _holds(messages: list[Message] | None, system: list[Message]) -> bool:
     return all(text_in([p.text for p in m.parts if hasattr(p, "text")]) in said for m in system)
 
 
-def _messages(
-    operation: Operation, attributes: Attributes, names: tuple[str, ...], role: str
-) -> list[Message] | None:
+def _messages(operation: Operation, attributes: Attributes, names: tuple[str, ...], role: str) -> list[Message] | None:
     for name in names:
         value = attributes.take(_any, name)
         if isinstance(value, str) and value[:1] in ("[", "{"):
@@ -336,7 +338,7 @@ def _messages(
 
 def _any(value: Any) -> Any:
     if value is None or value in ("", "None"):
-        raise Unusable
+        raise UnusableError
     return value
 
 

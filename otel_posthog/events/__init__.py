@@ -24,6 +24,8 @@ LIB = "otel-posthog"
 # Resource attributes that describe the machine, not the app; PostHog's OTLP mapping leaves them out too.
 _RESOURCE_NOISE = ("host.", "process.", "os.", "telemetry.", "posthog.", "user.")
 
+_CONTENT_PROPERTIES = {row.name for row in (*COMMON, *CALL, *STATE) if row.content} | {"$ai_tools"}
+
 
 @dataclass(slots=True)
 class Event:
@@ -125,11 +127,8 @@ def _pass_through(properties: dict[str, Json], operation: Operation, span: SpanV
 
 def _let_the_app_win(properties: dict[str, Json], operation: Operation, content: bool) -> None:
     """Properties that the app stated by their PostHog name, last; content stays out if content is off."""
-    hidden = () if content else {row.name for row in (*COMMON, *CALL, *STATE) if row.content}
     for name, value in operation.stated.items():
-        if name not in hidden and name != "$ai_tools":
-            properties[name] = value
-        elif name == "$ai_tools" and content:
+        if content or name not in _CONTENT_PROPERTIES:
             properties[name] = value
 
 

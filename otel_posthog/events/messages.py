@@ -7,7 +7,7 @@ decoded arguments), and, in the shapes that PostHog's UI renders (posthog.md sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -91,7 +91,7 @@ def _with_extras(message: Message, shaped: dict[str, Json]) -> dict[str, Json]:
     return shaped
 
 
-def _content(parts: list[Part]) -> Json:
+def _content(parts: Sequence[Part]) -> Json:
     if not parts:
         return ""
     if len(parts) == 1 and isinstance(parts[0], Text):
@@ -134,7 +134,10 @@ def _media(part: Media) -> dict[str, Json]:
     if is_image and source is not None:
         shaped = {"type": "image", "image": source}
     elif (part.modality == "audio" or mime_type.startswith("audio/")) and part.data is not None:
-        shaped = {"type": "input_audio", "input_audio": {"data": part.data, "format": mime_type.rpartition("/")[2] or None}}
+        shaped = {
+            "type": "input_audio",
+            "input_audio": {"data": part.data, "format": mime_type.rpartition("/")[2] or None},
+        }
     else:
         file = {"file_id": part.file_id, "file_data": source, "filename": part.filename, "mime_type": part.mime_type}
         shaped = {"type": "file", "file": {key: value for key, value in file.items() if value is not None}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from otel_posthog.events.messages import posthog_messages, posthog_tools, tools_called
+from otel_posthog.events.messages import posthog_messages, tools_called
 from otel_posthog.operation import Failure, Json, Message, Operation, Text
 
 Value = Callable[[Operation], Json]

@@ -1,0 +1,21 @@
+"""OpenTelemetry GenAI spans as PostHog LLM analytics events."""
+
+from otel_posthog._version import __version__
+from otel_posthog.capture import Stats
+from otel_posthog.configure import Handle, configure
+from otel_posthog.exporter import PostHogSpanExporter
+from otel_posthog.logs import PostHogLogRecordProcessor
+from otel_posthog.processor import PostHogSpanProcessor
+from otel_posthog.settings import ConfigurationError, Settings
+
+__all__ = [
+    "ConfigurationError",
+    "Handle",
+    "PostHogLogRecordProcessor",
+    "PostHogSpanExporter",
+    "PostHogSpanProcessor",
+    "Settings",
+    "Stats",
+    "__version__",
+    "configure",
+]

@@ -1,0 +1,87 @@
+"""What PostHog's answer means: classified once, here. Nothing above reads status numbers.
+
+Source: PostHog capture API (posthog.md section 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import orjson
+import requests
+
+RETRYABLE = frozenset((408, 429, 500, 502, 503, 504))
+_MOST_RETRY_AFTER = 300.0  # seconds; a longer wait asked for is a mistake or a day-long block
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``reason`` is a short word for counters, ``detail`` a sentence for people; neither holds content."""
+
+    kind: Literal["delivered", "retry", "too_large", "invalid", "refused"]
+    reason: str
+    detail: str = ""
+    retry_after: float | None = None
+
+
+def outcome_of(response: requests.Response) -> Outcome:
+    """What an answer means for the batch that was sent."""
+    status = response.status_code
+    if 200 <= status < 300:
+        return _accepted(response)
+    if status in RETRYABLE:
+        delay = retry_after(response.headers.get("Retry-After"))
+        return Outcome("retry", f"http_{status}", f"PostHog answered {status}", delay)
+    if status == 413:
+        return Outcome("too_large", "too_large", "PostHog answered 413: the request is too large")
+    if status == 400:
+        return Outcome("invalid", "invalid", "PostHog answered 400: an event in the request is invalid")
+    if status == 401:
+        return Outcome("refused", "unauthorized", "PostHog answered 401: it does not know this project API key")
+    if 300 <= status < 400:
+        return Outcome("refused", "redirect", f"the host answered {status}, a redirect: set host to where it points")
+    return Outcome("refused", f"http_{status}", f"PostHog answered {status}")
+
+
+def _accepted(response: requests.Response) -> Outcome:
+    """200 may carry ``quota_limited``: then PostHog has thrown the events away."""
+    try:
+        answer = orjson.loads(response.content)
+    except ValueError:  # a proxy's own page, or an answer cut short: the events are in
+        return Outcome("delivered", "delivered")
+    if isinstance(answer, dict) and answer.get("quota_limited"):
+        return Outcome("refused", "quota_limited", "PostHog has dropped the events: the project is over its quota")
+    return Outcome("delivered", "delivered")
+
+
+def outcome_of_error(error: requests.RequestException) -> Outcome:
+    """What a request without an answer means. The exception's text is left out: it can hold the URL's credentials."""
+    if isinstance(error, requests.Timeout):
+        return Outcome("retry", "timeout", "PostHog did not answer in time")
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        return Outcome("refused", "invalid_url", "the host is not a URL that can be requested")
+    if isinstance(error, requests.exceptions.SSLError):
+        return Outcome("retry", "tls", "the TLS connection to PostHog failed")
+    return Outcome("retry", "connection", f"no connection to PostHog ({type(error).__name__})")
+
+
+def retry_after(header: str | None, now: datetime | None = None) -> float | None:
+    """Seconds to wait by ``Retry-After`` (RFC 9110 10.2.3): seconds or an HTTP date, capped; ``None`` if unusable."""
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(header)
+        except (TypeError, ValueError):
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        seconds = (moment - (now or datetime.now(timezone.utc))).total_seconds()
+    if seconds != seconds:  # NaN
+        return None
+    return min(max(0.0, seconds), _MOST_RETRY_AFTER)

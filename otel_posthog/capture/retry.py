@@ -1,0 +1,18 @@
+"""When to try again: exponential backoff with full jitter, or as long as PostHog asks."""
+
+from __future__ import annotations
+
+import random
+
+_FIRST = 0.5  # seconds
+_LONGEST = 30.0
+
+
+def delay_before(attempt: int, asked: float | None) -> float:
+    """Seconds to wait before retry number ``attempt`` (from 1). What PostHog asks for is the least.
+
+    Full jitter, so that a fleet that failed together does not come back together
+    (AWS Architecture Blog, "Exponential Backoff And Jitter").
+    """
+    jittered = random.uniform(0, min(_LONGEST, _FIRST * 2 ** min(attempt - 1, 10)))  # noqa: S311 - no secret
+    return jittered if asked is None else asked + min(jittered, 1.0)

@@ -1,0 +1,131 @@
+"""configure() for code, and the entry points for environment variables alone."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from opentelemetry import _logs, trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.trace import TracerProvider
+
+from otel_posthog.capture import Stats
+from otel_posthog.exporter import PostHogSpanExporter
+from otel_posthog.logs import LogRecords, PostHogLogRecordProcessor
+from otel_posthog.processor import PostHogSpanProcessor
+from otel_posthog.settings import ConfigurationError, Settings
+
+logger = logging.getLogger("otel_posthog")
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What :func:`configure` set up."""
+
+    tracer_provider: TracerProvider
+    logger_provider: LoggerProvider
+    processor: PostHogSpanProcessor
+
+    def flush(self, timeout_millis: int = 30000) -> bool:
+        """Send everything that has ended so far; ``True`` if that was done in time."""
+        return self.processor.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        """Send what is left and stop. The providers go on for their other processors."""
+        self.processor.shutdown()
+
+    def stats(self) -> Stats:
+        """What was accepted, delivered, dropped (by reason) and is pending."""
+        return self.processor.stats()
+
+
+# A processor cannot be looked up in its provider, so what was configured is remembered for as long as it lives.
+_configured: WeakKeyDictionary[TracerProvider, dict[tuple[str, str], Handle]] = WeakKeyDictionary()
+
+
+def configure(
+    api_key: str | None = None,
+    host: str | None = None,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
+    **options: Any,
+) -> Handle:
+    """Send the AI spans of this process to PostHog.
+
+    Attaches to the given providers, else to the global ones; where there is no global provider yet, one is set.
+    The logger provider matters because the official instrumentations put prompts and answers in log records.
+    A second call for the same provider, key and host returns the first call's handle.
+
+    Raises:
+        ConfigurationError: an option cannot be used, or the global provider is not the SDK's.
+    """
+    settings = Settings.load(api_key=api_key, host=host, **options)
+    spans = tracer_provider or _global_tracer_provider()
+    logs = logger_provider or _global_logger_provider()
+    handles = _configured.setdefault(spans, {})
+    destination = (settings.api_key, settings.host)
+    if destination not in handles:
+        processor = PostHogSpanProcessor(exporter=PostHogSpanExporter(settings=settings))
+        # First the records, so that no span ends without its content.
+        logs.add_log_record_processor(PostHogLogRecordProcessor(processor.exporter.log_records))
+        spans.add_span_processor(processor)
+        handles[destination] = Handle(spans, logs, processor)
+    return handles[destination]
+
+
+def _global_tracer_provider() -> TracerProvider:
+    current = trace.get_tracer_provider()
+    if isinstance(current, trace.ProxyTracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+        current = trace.get_tracer_provider()
+    if isinstance(current, TracerProvider):
+        return current
+    raise ConfigurationError(
+        f"the global tracer provider is a {type(current).__name__}: pass tracer_provider=, an "
+        "opentelemetry.sdk.trace.TracerProvider."
+    )
+
+
+def _global_logger_provider() -> LoggerProvider:
+    current = _logs.get_logger_provider()
+    if not isinstance(current, LoggerProvider):
+        # A provider that is not the SDK's cannot be replaced; ours then serves those who are handed it.
+        provider = LoggerProvider()
+        if type(current).__name__ == "ProxyLoggerProvider":
+            _logs.set_logger_provider(provider)
+        return provider
+    return current
+
+
+# Spans and log records come to the entry points below without knowing of each other.
+_environment_records = LogRecords()
+
+
+class EnvironmentSpanExporter(PostHogSpanExporter):
+    """The exporter behind ``OTEL_TRACES_EXPORTER=posthog``: all settings from the environment.
+
+    A mistake in them is logged once; the app and its other exporters go on.
+    """
+
+    def __init__(self) -> None:
+        try:
+            settings = Settings.load()
+        except ConfigurationError as error:
+            logger.error("Nothing is sent to PostHog: %s", error)
+            settings = Settings(disabled=True, api_key="phc_disabled")
+        super().__init__(settings=settings)
+        self.log_records = _environment_records
+
+
+def attach_log_records() -> None:
+    """Entry point ``opentelemetry_pre_instrument``: run by ``opentelemetry-instrument`` once the SDK is set up.
+
+    The SDK would put an exporter of log records behind a batching processor, where content comes too late for its
+    span; so the processor is added here.
+    """
+    provider = _logs.get_logger_provider()
+    if isinstance(provider, LoggerProvider):
+        provider.add_log_record_processor(PostHogLogRecordProcessor(_environment_records))

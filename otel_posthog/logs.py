@@ -1,0 +1,79 @@
+"""PostHogLogRecordProcessor: message content that instrumentations write in log records, kept for its span.
+
+The official instrumentations emit these records before ``span.end()``, with the span's ids; so they only have to be
+remembered until their span is exported.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.sdk._logs import LogRecordProcessor
+
+from otel_posthog.spans import EventView
+
+_MOST_SPANS = 4096  # spans whose records wait for them; the oldest goes first
+_MOST_RECORDS = 1024  # records of one span
+
+
+class LogRecords:
+    """Log records by span, until the span takes them. Bounded: at the bound the oldest span's records go."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_span: OrderedDict[tuple[int, int], list[EventView]] = OrderedDict()
+        self.evicted = 0
+
+    def add(self, trace_id: int, span_id: int, record: EventView) -> None:
+        """Keep a record for the span with these ids."""
+        key = (trace_id, span_id)
+        with self._lock:
+            records = self._by_span.get(key)
+            if records is None:
+                records = self._by_span[key] = []
+                if len(self._by_span) > _MOST_SPANS:
+                    self.evicted += len(self._by_span.popitem(last=False)[1])
+            if len(records) < _MOST_RECORDS:
+                records.append(record)
+            else:
+                self.evicted += 1
+
+    def take(self, trace_id: int, span_id: int) -> Sequence[EventView]:
+        """The records of a span, in the order in which they came; they are forgotten here."""
+        if not self._by_span:
+            return ()
+        with self._lock:
+            return self._by_span.pop((trace_id, span_id), ())
+
+
+class PostHogLogRecordProcessor(LogRecordProcessor):
+    """Remembers ``gen_ai.*`` log records for the exporter that shares ``records``.
+
+    Add it to the LoggerProvider beside your own processors; it changes nothing and sends nothing itself.
+    """
+
+    def __init__(self, records: LogRecords) -> None:
+        self._records = records
+
+    def on_emit(self, log_record: Any) -> None:
+        """Called by the SDK for every log record (``ReadWriteLogRecord``, before SDK 1.38 ``LogData``)."""
+        try:
+            record = log_record.log_record
+            attributes: Mapping[str, Any] = record.attributes or {}
+            name = getattr(record, "event_name", None) or attributes.get("event.name")
+            if isinstance(name, str) and name.startswith("gen_ai.") and record.span_id:
+                self._records.add(record.trace_id or 0, record.span_id, EventView(name, attributes, record.body))
+        except Exception:  # the app's logging must go on, whatever it logs
+            return
+
+    emit = on_emit  # the name before SDK 1.38
+
+    def shutdown(self) -> None:
+        """Nothing to close: the exporter owns the records."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Nothing is buffered here."""
+        return True
