@@ -17,6 +17,7 @@ from otel_posthog.events import Shape, event_of
 from otel_posthog.logs import LogRecords
 from otel_posthog.settings import Settings
 from otel_posthog.spans import view_of
+from otel_posthog.traces import Node, connect
 
 logger = logging.getLogger("otel_posthog")
 
@@ -66,7 +67,7 @@ class PostHogSpanExporter(SpanExporter):
         # Instrumentations honour this key: our own requests must not become spans.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION, True))
         try:
-            events = [event for span in spans if (event := self._event(span)) is not None]
+            events = self._events(spans)
             delivered = self._client.send(events) if events else True
         except Exception as error:  # a bug of ours must not reach the app
             self._ledger.warn("export", f"an export to PostHog failed: {type(error).__name__}", logging.ERROR)
@@ -76,17 +77,22 @@ class PostHogSpanExporter(SpanExporter):
             detach(token)
         return SpanExportResult.SUCCESS if delivered else SpanExportResult.FAILURE
 
-    def _event(self, span: ReadableSpan) -> Encoded | None:
-        context = span.get_span_context()
-        logs = self.log_records.take(context.trace_id, context.span_id) if context else ()
-        view = view_of(span, logs)
-        operation = conventions.read(view)
-        if operation is None:
-            return None
-        if not self._settings.capture_spans and operation.kind not in ("generation", "embedding"):
-            return None
-        event = event_of(operation, view, self._shape)
-        return encode(event.name, event.uuid, event.distinct_id, event.timestamp, event.properties)
+    def _events(self, spans: Sequence[ReadableSpan]) -> list[Encoded]:
+        nodes = []
+        for span in spans:
+            context = span.get_span_context()
+            logs = self.log_records.take(context.trace_id, context.span_id) if context else ()
+            view = view_of(span, logs)
+            operation = conventions.read(view)
+            if operation is not None and not self._settings.capture_spans and not operation.is_call:
+                operation = None
+            nodes.append(Node(view, operation))
+        connect(nodes)
+        return [
+            encode(event_of(node.operation, node.view, node.parent_id, self._shape))
+            for node in nodes
+            if node.operation is not None
+        ]
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Nothing is buffered here: every event is delivered or given up when ``export`` returns."""

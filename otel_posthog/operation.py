@@ -199,3 +199,8 @@ class Operation:
     unmapped: dict[str, Json] = field(default_factory=dict)
     stated: dict[str, Json] = field(default_factory=dict)
     truncated: bool = False
+
+    @property
+    def is_call(self) -> bool:
+        """Whether this is a call of a model: only these are priced."""
+        return self.kind in ("generation", "embedding")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -27,23 +27,33 @@ class Encoded:
     body: bytes
 
 
-def encode(name: str, uuid: str, distinct_id: str, timestamp: str, properties: Mapping[str, Any]) -> Encoded:
+class Capturable(Protocol):
+    """What an event has to have; ``timestamp`` is RFC 3339 in UTC."""
+
+    name: str
+    uuid: str
+    distinct_id: str
+    timestamp: str
+    properties: dict[str, Any]
+
+
+def encode(event: Capturable) -> Encoded:
     """An event of the capture API: ``{event, uuid, distinct_id, timestamp, properties}``.
 
     Never raises: what JSON cannot hold (lone surrogates, huge integers, bytes, foreign objects) is replaced.
     """
-    event = {
-        "event": name,
-        "uuid": uuid,
-        "distinct_id": distinct_id,
-        "timestamp": timestamp,
-        "properties": properties,
+    captured = {
+        "event": event.name,
+        "uuid": event.uuid,
+        "distinct_id": event.distinct_id,
+        "timestamp": event.timestamp,
+        "properties": event.properties,
     }
     try:
-        body = orjson.dumps(event, default=_plain, option=_OPTIONS)
+        body = orjson.dumps(captured, default=_plain, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
-        body = orjson.dumps(_clean(event), default=repr)
-    return Encoded(name, uuid, body)
+        body = orjson.dumps(_clean(captured), default=repr)
+    return Encoded(event.name, event.uuid, body)
 
 
 def _plain(value: Any) -> Any:

@@ -7,11 +7,23 @@ from dataclasses import dataclass
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_posthog.conventions import semconv
+from otel_posthog.conventions import (
+    langfuse,
+    langsmith,
+    litellm,
+    mlflow,
+    openinference,
+    openllmetry,
+    pydantic_ai,
+    semconv,
+    vercel_ai,
+)
 from otel_posthog.conventions._attributes import Attributes
-from otel_posthog.conventions._common import complete
+from otel_posthog.conventions._common import SESSION_ATTRIBUTES, USER_ATTRIBUTES, complete
 from otel_posthog.operation import Operation
 from otel_posthog.spans import SpanView
+
+__all__ = ["MARKERS", "READERS", "SESSION_ATTRIBUTES", "USER_ATTRIBUTES", "Reader", "is_ai_span", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +39,43 @@ class Reader:
 
 
 # Most specific first: a span may carry two conventions, and the specific one knows what the other repeats.
-READERS: tuple[Reader, ...] = (Reader("semconv", semconv.recognises, semconv.read),)
+READERS: tuple[Reader, ...] = (
+    Reader("vercel_ai", vercel_ai.recognises, vercel_ai.read),
+    Reader("langfuse", langfuse.recognises, langfuse.read),
+    Reader("langsmith", langsmith.recognises, langsmith.read),
+    Reader("mlflow", mlflow.recognises, mlflow.read),
+    Reader("openinference", openinference.recognises, openinference.read),
+    Reader("pydantic_ai", pydantic_ai.recognises, pydantic_ai.read),
+    Reader("litellm", litellm.recognises, litellm.read),
+    Reader("openllmetry", openllmetry.recognises, openllmetry.read),
+    Reader("semconv", semconv.recognises, semconv.read),
+)
 
 
 # A span is of interest if an attribute starts with one of these. PostHog's OTLP ingestion asks the same way
 # (posthog.md section 3); app spans that MLflow marks with its own type alone are none.
-MARKERS = ("gen_ai.",)
+MARKERS = (
+    "gen_ai.",
+    "llm.",
+    "openinference.",
+    "embedding.",
+    "traceloop.",
+    "langfuse.observation.",
+    "langsmith.span.",
+    "mlflow.spanInputs",
+    "mlflow.spanType",
+    "ai.operationId",
+    "ai.model.",
+    "ai.toolCall.",
+    "pydantic_ai.",
+    "all_messages_events",
+    "request_data",
+    "litellm.",
+    "genkit:",
+    "haystack.",
+    "mcp.",
+    "$ai_",
+)
 
 
 def is_ai_span(span: ReadableSpan) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from otel_posthog.conventions._attributes import Attributes, identifier, integer, state, structure, text
 from otel_posthog.conventions._failures import failure_of, http_status
-from otel_posthog.conventions._providers import provider_of
+from otel_posthog.conventions._providers import maker_of, provider_of
 from otel_posthog.operation import Operation
 from otel_posthog.spans import SpanView
 
@@ -57,7 +57,9 @@ def complete(operation: Operation, span: SpanView, attributes: Attributes) -> No
         operation.http_status = operation.failure.status
     _place(operation, attributes)
     if operation.provider is None:
-        operation.provider = _provider_by_scope(span.scope_name)
+        operation.provider = _provider_by_scope(span.scope_name) or maker_of(
+            operation.response_model or operation.request_model if operation.is_call else None
+        )
     users = [attributes.take(identifier, name) for name in USER_ATTRIBUTES]
     operation.user = next(filter(None, users), operation.user)
     sessions = [attributes.take(identifier, name) for name in SESSION_ATTRIBUTES]

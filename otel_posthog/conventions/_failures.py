@@ -21,6 +21,18 @@ _STATUS_IN_TEXT = re.compile(
 )
 _SCANNED = 2_000  # characters; the status stands at the front, and an error text can quote a whole prompt
 
+# Exception classes that stand for one status by the SDKs' own definition (openai and anthropic _exceptions.py).
+_STATUS_OF_CLASS = {
+    "BadRequestError": 400,
+    "AuthenticationError": 401,
+    "PermissionDeniedError": 403,
+    "NotFoundError": 404,
+    "ConflictError": 409,
+    "UnprocessableEntityError": 422,
+    "RateLimitError": 429,
+    "OverloadedError": 529,
+}
+
 _STATUS_NAMES = ("http.response.status_code", "http.status_code", "error.code", "gen_ai.error.code")
 
 
@@ -62,5 +74,10 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
         failure.type = error_type
     failure.message = failure.message or message or span.status_message or None
     if failure.status is None or failure.status < 400:
-        failure.status = digits or status_in(failure.message) or status_in(span.status_message)
+        failure.status = (
+            digits
+            or status_in(failure.message)
+            or status_in(span.status_message)
+            or _STATUS_OF_CLASS.get((failure.type or "").rpartition(".")[2])
+        )
     return failure

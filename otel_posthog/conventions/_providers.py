@@ -58,3 +58,27 @@ def provider_of(raw: str | None) -> str | None:
         head = name.rpartition(".")[0]
         known = _NAMES.get(head) or (head if head.isalpha() else None)
     return known or name or None
+
+
+# Names that one maker alone gives to its models.
+_MAKERS = (
+    ("gpt-", "openai"),
+    ("chatgpt-", "openai"),
+    ("o1", "openai"),
+    ("o3", "openai"),
+    ("o4-", "openai"),
+    ("text-embedding-3", "openai"),
+    ("text-embedding-ada", "openai"),
+    ("claude-", "anthropic"),
+    ("gemini-", "gemini"),
+    ("mistral-", "mistral"),
+    ("command-", "cohere"),
+    ("grok-", "xai"),
+    ("deepseek-", "deepseek"),
+)
+
+
+def maker_of(model: str | None) -> str | None:
+    """Who makes a model, where nothing says who served it (Langfuse, MLflow): PostHog's prices go by it."""
+    name = (model or "").lower()
+    return next((maker for prefix, maker in _MAKERS if name.startswith(prefix)), None)

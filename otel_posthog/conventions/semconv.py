@@ -244,7 +244,7 @@ def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
     acting = attributes.peek(_ACTORS.get(operation.kind, ""))
     operation.name = operation.name or (acting if isinstance(acting, str) and acting else None)
     if operation.tools is None:
-        found = attributes.take(structure, "gen_ai.tool.definitions", "gen_ai.request.tools")
+        found = attributes.take(structure_or_prefix, "gen_ai.tool.definitions", "gen_ai.request.tools")
         operation.tools = tools_of(found)
     prompt = attributes.take(text, "gen_ai.prompt.name")
     operation.prompt_name = operation.prompt_name or prompt
@@ -308,6 +308,11 @@ def _fill_messages(operation: Operation, span: SpanView, attributes: Attributes)
         given = [*system, *(given or [])]
     operation.input = operation.input or given or None
     operation.output = operation.output or answered or None
+
+
+def structure_or_prefix(value: Any) -> Any:
+    """An object or a list, or what an attribute limit left of it."""
+    return structure(json_prefix(value)[0] if isinstance(value, str) else value)
 
 
 def text_or_structure(value: Any) -> Any:

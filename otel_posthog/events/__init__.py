@@ -48,15 +48,15 @@ class Shape:
     properties: Mapping[str, Any] | None = None
 
 
-def event_of(operation: Operation, span: SpanView, shape: Shape) -> Event:
-    """The event of an operation."""
+def event_of(operation: Operation, span: SpanView, parent_id: str | None, shape: Shape) -> Event:
+    """The event of an operation; ``parent_id`` is the span id of the nearest span that is sent, if there is one."""
     name = _name(operation, span)
     is_call = name in (GENERATION, EMBEDDING)
     properties: dict[str, Json] = {}
     if shape.unmapped:
         _pass_through(properties, operation, span, shape.content)
     properties.update(shape.properties or {})
-    _place_in_tree(properties, operation, span, name)
+    _place_in_tree(properties, operation, span, parent_id, name)
     for row in (*COMMON, *(CALL if is_call else STATE)):
         if row.content and not shape.content:
             continue
@@ -100,12 +100,14 @@ def _name(operation: Operation, span: SpanView) -> str:
     return TRACE if span.parent_span_id is None else SPAN
 
 
-def _place_in_tree(properties: dict[str, Json], operation: Operation, span: SpanView, name: str) -> None:
+def _place_in_tree(
+    properties: dict[str, Json], operation: Operation, span: SpanView, parent_id: str | None, name: str
+) -> None:
     properties["$ai_trace_id"] = span.trace_id
     properties["$ai_span_id"] = span.span_id
     properties["$ai_span_name"] = operation.name or span.name
     if name != TRACE:
-        properties["$ai_parent_id"] = span.parent_span_id or span.trace_id
+        properties["$ai_parent_id"] = parent_id or span.trace_id
     latency = operation.latency
     if latency is None:
         latency = max(0, span.end_unix_nano - span.start_unix_nano) / 1e9

@@ -1,0 +1,42 @@
+"""Attributes flattened with indexes, such as ``llm.input_messages.0.message.role``, as nested values again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from otel_posthog.operation import Json
+
+_MOST_PARTS = 12  # no convention nests deeper; a name with more dots is no path
+
+
+def nested(flat: Mapping[str, Any]) -> Json:
+    """The value that was flattened: objects by name, lists where all names of a level are numbers.
+
+    A gap in the numbers (attribute limits drop the oldest) closes; the order stays.
+    """
+    root: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".", _MOST_PARTS)
+        here = root
+        for step in path:
+            below = here.get(step)
+            if not isinstance(below, dict):
+                # A value where a path goes on (malformed): the path wins, since it says more.
+                below = here[step] = {}
+            here = below
+        here.setdefault(last, value)
+    return _lists(root)
+
+
+def _lists(value: Json) -> Json:
+    if not isinstance(value, dict):
+        return value
+    if value and all(key.isdigit() and key.isascii() for key in value):
+        return [_lists(value[key]) for key in sorted(value, key=int)]
+    return {key: _lists(item) for key, item in value.items()}
+
+
+def listed(value: Json) -> list[Json]:
+    """The value as a list, whatever it is."""
+    return value if isinstance(value, list) else []

@@ -1,0 +1,256 @@
+"""Requests and answers of provider APIs as JSON, which many instrumentations record whole.
+
+OpenAI chat, completions, responses and embeddings; Anthropic messages; Gemini; Bedrock Converse; LangChain results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from otel_posthog.conventions._attributes import UnusableError, flag, integer, number, strings
+from otel_posthog.conventions._messages import messages_of, system_of, tools_of
+from otel_posthog.conventions._parts import first
+from otel_posthog.operation import Json, Message, Operation, Text, Usage
+
+_CONTENT_OF_REQUEST = ("messages", "input", "prompt", "contents", "content", "system", "instructions", "tools",
+                       "functions", "system_instruction", "systemInstruction", "system_prompt", "config")  # fmt: skip
+
+# Parameters by the names that providers give them.
+_PARAMETER_NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "temperature": ("temperature", number),
+    "top_p": ("top_p", number),
+    "topP": ("top_p", number),
+    "top_k": ("top_k", number),
+    "topK": ("top_k", number),
+    "max_tokens": ("max_tokens", integer),
+    "maxTokens": ("max_tokens", integer),
+    "max_completion_tokens": ("max_tokens", integer),
+    "max_output_tokens": ("max_tokens", integer),
+    "maxOutputTokens": ("max_tokens", integer),
+    "max_tokens_to_sample": ("max_tokens", integer),
+    "frequency_penalty": ("frequency_penalty", number),
+    "frequencyPenalty": ("frequency_penalty", number),
+    "presence_penalty": ("presence_penalty", number),
+    "presencePenalty": ("presence_penalty", number),
+    "seed": ("seed", integer),
+    "stop": ("stop", strings),
+    "stop_sequences": ("stop", strings),
+    "stopSequences": ("stop", strings),
+    "n": ("n", integer),
+    "candidateCount": ("n", integer),
+    "dimensions": ("dimensions", integer),
+    "reasoning_effort": ("reasoning_effort", str),
+    "service_tier": ("service_tier", str),
+}
+_KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "reasoning", "thinking", "user", "logprobs",
+                    "encoding_format", "metadata", "store", "text", "stream_options", "response_mime_type")  # fmt: skip
+
+
+def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
+    """Request parameters, model and streaming from an object of them."""
+    for name, value in given.items():
+        known = _PARAMETER_NAMES.get(name)
+        if known is not None and value is not None:
+            try:
+                operation.parameters.setdefault(known[0], known[1](value))
+            except UnusableError:
+                continue
+        elif name in _KEPT_PARAMETERS and value is not None:
+            operation.parameters.setdefault(name, value)
+    for nested in ("generationConfig", "generation_config", "inferenceConfig", "config", "options"):
+        if isinstance(given.get(nested), Mapping):
+            read_parameters(operation, given[nested])
+    model = first(dict(given), "model", "model_name", "modelId", "model_id")
+    if isinstance(model, str) and model:
+        operation.request_model = operation.request_model or model
+    if operation.streaming is None and given.get("stream") is not None:
+        try:
+            operation.streaming = flag(given["stream"])
+        except UnusableError:
+            pass
+
+
+def read_request(operation: Operation, request: Json) -> None:
+    """A provider's request: messages, system prompt, tools, parameters."""
+    if not isinstance(request, Mapping):
+        if operation.input is None:
+            operation.input = messages_of(request, "user")
+        return
+    read_parameters(operation, request)
+    body = dict(request)
+    if operation.tools is None:
+        config = body.get("config")
+        nested = config.get("tools") if isinstance(config, Mapping) else None
+        tools = first(body, "tools", "functions") or nested
+        operation.tools = tools_of(tools) if tools is not None else None
+    if operation.input is not None:
+        return
+    given = first(body, "messages", "input", "contents", "prompt", "content")
+    if isinstance(given, list) and given and all(isinstance(item, list) for item in given):
+        given = [message for batch in given for message in batch]  # LangChain groups messages by prompt
+    found = messages_of(given, "user")
+    system = system_of(
+        first(body, "system", "instructions", "system_instruction", "systemInstruction", "system_prompt")
+    )
+    if found is not None or system:
+        operation.input = [*system, *(found or [])]
+
+
+def read_response(operation: Operation, response: Json) -> None:
+    """A provider's answer: messages, model, id, finish reasons, usage."""
+    if not isinstance(response, Mapping):
+        if operation.output is None:
+            operation.output = messages_of(response, "assistant")
+        return
+    body = dict(response)
+    model = first(body, "model", "model_version", "modelVersion")
+    if isinstance(model, str) and model:
+        operation.response_model = operation.response_model or model
+    identity = first(body, "id", "responseId", "response_id")
+    if isinstance(identity, str) and identity:
+        operation.response_id = operation.response_id or identity
+    answers = _answers(body)
+    if operation.output is None:
+        operation.output = answers
+    if not operation.finish_reasons:
+        reasons = [message.finish_reason for message in answers or () if message.finish_reason]
+        stated = first(body, "stop_reason", "stopReason", "finish_reason", "finishReason")
+        operation.finish_reasons = reasons or ([stated] if isinstance(stated, str) and stated else [])
+    usage = first(body, "usage", "usage_metadata", "usageMetadata", "token_usage")
+    if isinstance(usage, Mapping):
+        merge_usage(operation, usage_of(usage))
+
+
+def _answers(body: dict[str, Any]) -> list[Message] | None:
+    """The messages of an answer: each choice is one."""
+    choices = first(body, "choices", "candidates", "generations")
+    if isinstance(choices, list):
+        flat = [item for choice in choices for item in (choice if isinstance(choice, list) else [choice])]
+        return messages_of([_choice(choice) for choice in flat], "assistant")
+    output = body.get("output")
+    if isinstance(output, Mapping) and isinstance(output.get("message"), Mapping):  # Bedrock Converse
+        return messages_of([output["message"]], "assistant")
+    if isinstance(output, list):
+        found = messages_of(output, "assistant")
+        if found and all(message.role == "assistant" for message in found):
+            # OpenAI's responses API answers in items: thoughts, text and calls of one and the same turn.
+            return [Message("assistant", [part for message in found for part in message.parts])]
+        return found
+    if "role" in body or isinstance(body.get("content"), list):
+        return messages_of([body], "assistant")
+    text = first(body, "text", "completion", "output_text", "response", "answer", "output", "content")
+    return messages_of(text, "assistant") if isinstance(text, (str, list)) else None
+
+
+def _choice(choice: Json) -> Json:
+    """Gemini's candidates hold ``content``, completions ``text``, LangChain's generations ``message``."""
+    if not isinstance(choice, Mapping):
+        return choice
+    content = choice.get("content")
+    if isinstance(content, Mapping):
+        return {**content, "role": "assistant", "finish_reason": first(dict(choice), "finishReason", "finish_reason")}
+    if isinstance(choice.get("message"), Mapping):
+        info = choice.get("generation_info")
+        reason = info.get("finish_reason") if isinstance(info, Mapping) else None
+        return {**choice, "finish_reason": first(dict(choice), "finish_reason", "finishReason") or reason}
+    if isinstance(choice.get("text"), str):
+        return {"role": "assistant", "content": choice["text"], "finish_reason": choice.get("finish_reason")}
+    return choice
+
+
+# Usage objects: field -> paths, in the order in which they are tried.
+_USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("input", ("prompt_tokens", "input_tokens", "inputTokens", "promptTokens", "promptTokenCount",
+               "prompt_token_count", "input", "inputTokenCount")),
+    ("output", ("completion_tokens", "output_tokens", "outputTokens", "completionTokens", "candidatesTokenCount",
+                "candidates_token_count", "output", "outputTokenCount")),
+    ("total", ("total_tokens", "totalTokens", "totalTokenCount", "total_token_count", "total")),
+    ("cache_read", ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount",
+                    "prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens",
+                    "input_token_details.cache_read", "inputTokenDetails.cacheReadTokens", "cachedInputTokens",
+                    "cachedContentTokenCount", "cached_content_token_count", "cached_tokens",
+                    "input_cached_tokens", "input_cache_read")),
+    ("cache_write", ("cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount",
+                     "input_token_details.cache_creation", "inputTokenDetails.cacheWriteTokens",
+                     "prompt_tokens_details.cache_write_tokens", "input_tokens_details.cache_write_tokens",
+                     "prompt_tokens_details.cache_creation_tokens", "input_cache_creation")),
+    ("cache_write_5m", ("cache_creation.ephemeral_5m_input_tokens",
+                        "input_token_details.ephemeral_5m_input_tokens")),
+    ("cache_write_1h", ("cache_creation.ephemeral_1h_input_tokens",
+                        "input_token_details.ephemeral_1h_input_tokens")),
+    ("reasoning", ("completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens",
+                   "output_token_details.reasoning", "outputTokenDetails.reasoningTokens", "reasoningTokens",
+                   "reasoning_tokens", "thoughtsTokenCount", "thoughts_token_count", "output_reasoning_tokens",
+                   "output_reasoning")),
+    ("web_searches", ("server_tool_use.web_search_requests",)),
+)  # fmt: skip
+
+_USAGE_BY_MODALITY = (
+    (("audio", "input"), ("prompt_tokens_details.audio_tokens", "input_token_details.audio")),
+    (("audio", "output"), ("completion_tokens_details.audio_tokens", "output_token_details.audio")),
+    (("image", "input"), ("prompt_tokens_details.image_tokens", "input_tokens_details.image_tokens")),
+)
+
+# Keys that only a provider counting the cache outside its input writes (Anthropic's API, Bedrock's Converse).
+_OUTSIDE_KEYS = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
+
+
+def usage_of(stated: Mapping[str, Any]) -> Usage:
+    """A provider's usage object as neutral counts."""
+    usage = Usage()
+    for field, paths in _USAGE:
+        setattr(usage, field, _count(stated, paths))
+    for key, paths in _USAGE_BY_MODALITY:
+        count = _count(stated, paths)
+        if count is not None:
+            usage.by_modality[key] = count
+    # OpenAI-shaped objects of wrappers (LiteLLM) repeat Anthropic's names and count inside all the same.
+    usage.cache_inside = "prompt_tokens" in stated or not any(key in stated for key in _OUTSIDE_KEYS)
+    if usage.total is not None and usage.total == (usage.input or 0) + (usage.output or 0):
+        usage.cache_inside = True  # a total without the cache can only hold it in the input
+    return usage
+
+
+def _count(stated: Mapping[str, Any], paths: tuple[str, ...]) -> int | None:
+    for path in paths:
+        value: Any = stated.get(path)
+        if value is None and "." in path:
+            outer, _, inner = path.partition(".")
+            below = stated.get(outer)
+            value = below.get(inner) if isinstance(below, Mapping) else None
+        if value is None:
+            continue
+        try:
+            return integer(value)
+        except UnusableError:
+            continue
+    return None
+
+
+def merge_usage(operation: Operation, usage: Usage) -> None:
+    """Add what is not known yet. Where the input is known already, its own rule for the cache stays."""
+    known = operation.usage
+    if known is None:
+        operation.usage = usage
+        return
+    if known.input is None:
+        known.cache_inside = usage.cache_inside
+    for field, _ in _USAGE:
+        if getattr(known, field) is None:
+            setattr(known, field, getattr(usage, field))
+    for key, count in usage.by_modality.items():
+        known.by_modality.setdefault(key, count)
+
+
+def looks_like_request(value: Json) -> bool:
+    """Whether a recorded input is a provider's request rather than a function's arguments."""
+    return isinstance(value, Mapping) and any(name in value for name in _CONTENT_OF_REQUEST)
+
+
+def last_answer(messages: list[Message] | None) -> str | None:
+    """The text of the last assistant message."""
+    for message in reversed(messages or ()):
+        if message.role == "assistant":
+            return "\n".join(part.text for part in message.parts if isinstance(part, Text)) or None
+    return None

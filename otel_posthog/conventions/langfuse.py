@@ -1,0 +1,153 @@
+"""Langfuse SDK 3 to 5: ``langfuse.observation.*`` and ``langfuse.trace.*``.
+
+Source: langfuse 5.0.4 as recorded; its documentation "OpenTelemetry, property mapping".
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from otel_posthog.conventions import semconv
+from otel_posthog.conventions._attributes import Attributes, number, state, strings, structure, text
+from otel_posthog.conventions._common import merge_metadata
+from otel_posthog.conventions._failures import status_in
+from otel_posthog.conventions._messages import messages_of
+from otel_posthog.conventions._payloads import (
+    looks_like_request,
+    merge_usage,
+    read_parameters,
+    read_request,
+    read_response,
+    usage_of,
+)
+from otel_posthog.operation import Cost, Failure, Json, Kind, Operation
+from otel_posthog.spans import SpanView
+
+_OBSERVATION = "langfuse.observation."
+
+KINDS: dict[str, Kind] = {
+    "generation": "generation",
+    "embedding": "embedding",
+    "tool": "tool",
+    "agent": "agent",
+    "chain": "chain",
+    "retriever": "retrieval",
+    "guardrail": "guardrail",
+    "evaluator": "evaluation",
+    "span": "chain",
+}
+
+
+def recognises(span: SpanView) -> bool:
+    """Whether the span is a Langfuse observation."""
+    return any(name.startswith(_OBSERVATION) for name in span.attributes)
+
+
+def read(span: SpanView, attributes: Attributes) -> Operation:
+    """The operation of a Langfuse observation."""
+    kind = attributes.take(text, _OBSERVATION + "type") or "span"
+    operation = Operation(kind=KINDS.get(kind.lower(), "other"), framework="langfuse")
+    operation.response_model = attributes.take(text, _OBSERVATION + "model.name")
+    parameters = attributes.take(structure, _OBSERVATION + "model.parameters")
+    if isinstance(parameters, dict):
+        read_parameters(operation, parameters)
+    usage = attributes.take(structure, _OBSERVATION + "usage_details")
+    if isinstance(usage, dict):
+        merge_usage(operation, usage_of(usage))
+    cost = attributes.take(structure, _OBSERVATION + "cost_details")
+    if isinstance(cost, dict):
+        operation.cost = Cost(**{field: _amount(cost.get(field)) for field in ("input", "output", "total")})
+    _read_first_token(operation, span, attributes)
+    _read_failure(operation, attributes)
+    _read_trace(operation, attributes)
+    operation.prompt_name = attributes.take(text, _OBSERVATION + "prompt.name")
+    operation.prompt_version = attributes.take(state, _OBSERVATION + "prompt.version")
+    given = attributes.take(state, _OBSERVATION + "input")
+    answered = attributes.take(state, _OBSERVATION + "output")
+    if operation.kind in ("generation", "embedding"):
+        _read_content(operation, given, answered)
+    else:
+        operation.input_state = _arguments(given)
+        operation.output_state = answered
+    semconv.fill(operation, span, attributes)
+    return operation
+
+
+def _amount(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _read_first_token(operation: Operation, span: SpanView, attributes: Attributes) -> None:
+    """``completion_start_time``: the moment of the first token, ISO 8601 in JSON quotes. Only streams have one."""
+    moment = attributes.take(text, _OBSERVATION + "completion_start_time")
+    if moment is None:
+        return
+    try:
+        first = datetime.fromisoformat(moment.strip('"').replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
+        return
+    operation.streaming = True
+    seconds = first - span.start_unix_nano / 1e9
+    if 0 <= seconds < 86_400:
+        operation.time_to_first_token = round(seconds, 6)
+
+
+def _read_failure(operation: Operation, attributes: Attributes) -> None:
+    """``level=ERROR`` with the span's status left unset."""
+    level = attributes.take(text, _OBSERVATION + "level")
+    message = attributes.take(text, _OBSERVATION + "status_message")
+    if level == "ERROR":
+        operation.failure = Failure(message=message, status=status_in(message))
+    elif level is not None:
+        attributes.left[_OBSERVATION + "level"] = level
+        if message is not None:
+            attributes.left[_OBSERVATION + "status_message"] = message
+
+
+def _read_trace(operation: Operation, attributes: Attributes) -> None:
+    operation.tags = attributes.take(strings, "langfuse.trace.tags")
+    whole = attributes.take(structure, _OBSERVATION + "metadata")
+    if whole is not None:
+        merge_metadata(operation, whole)
+    for prefix in ("langfuse.trace.metadata.", _OBSERVATION + "metadata."):
+        for name, value in attributes.take_prefix(prefix).items():
+            operation.metadata[name] = _unquoted(value)
+    reason = operation.metadata.get("finish_reason")
+    if isinstance(reason, str) and reason:
+        operation.finish_reasons = [reason]
+    user = attributes.take(text, "langfuse.user.id", "langfuse.trace.user.id")
+    operation.user = operation.user or user
+    session = attributes.take(text, "langfuse.session.id", "langfuse.trace.session.id")
+    operation.session = operation.session or session
+    attributes.drop("langfuse.internal.is_app_root", "langfuse.internal.as_root")
+
+
+def _unquoted(value: Any) -> Json:
+    """Metadata values are JSON, so that a text has quotes."""
+    if isinstance(value, str) and len(value) >= 2 and value[0] == value[-1] == '"':
+        return value[1:-1]
+    return state(value)
+
+
+def _read_content(operation: Operation, given: Json, answered: Json) -> None:
+    if looks_like_request(given):
+        read_request(operation, given)
+    operation.input = operation.input or messages_of(_arguments(given))
+    if operation.kind == "embedding":
+        return
+    if isinstance(answered, dict) and ("choices" in answered or "content" in answered or "role" in answered):
+        read_response(operation, answered)
+    operation.output = operation.output or messages_of(answered, "assistant")
+
+
+def _arguments(given: Json) -> Json:
+    """A decorated function's ``{"args", "kwargs"}``, without what is empty."""
+    if isinstance(given, dict) and set(given) == {"args", "kwargs"} and not (given["args"] and given["kwargs"]):
+        given = given["args"] or given["kwargs"]
+        if isinstance(given, list) and len(given) == 1:
+            return given[0]
+    return given
+
+
+__all__ = ["KINDS", "number", "read", "recognises"]

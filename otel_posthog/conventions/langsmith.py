@@ -1,0 +1,115 @@
+"""LangSmith's OpenTelemetry mode: ``langsmith.*``, with requests and answers whole in ``gen_ai.prompt``/``completion``.
+
+Source: langsmith 0.15 as recorded (``LANGSMITH_OTEL_ENABLED``).
+"""
+
+from __future__ import annotations
+
+from otel_posthog.conventions import semconv
+from otel_posthog.conventions._attributes import (
+    Attributes,
+    flag,
+    identifier,
+    python_literal,
+    state,
+    structure,
+    text,
+)
+from otel_posthog.conventions._common import set_provider
+from otel_posthog.conventions._payloads import (
+    looks_like_request,
+    merge_usage,
+    read_parameters,
+    read_request,
+    read_response,
+    usage_of,
+)
+from otel_posthog.operation import Json, Kind, Operation
+from otel_posthog.spans import SpanView
+
+_METADATA = "langsmith.metadata."
+
+KINDS: dict[str, Kind] = {
+    "llm": "generation",
+    "embedding": "embedding",
+    "tool": "tool",
+    "chain": "chain",
+    "retriever": "retrieval",
+    "prompt": "prompt",
+    "parser": "chain",
+}
+
+
+def recognises(span: SpanView) -> bool:
+    """Whether LangSmith wrote the span."""
+    return "langsmith.span.kind" in span.attributes or span.scope_name == "langsmith"
+
+
+def read(span: SpanView, attributes: Attributes) -> Operation:
+    """The operation of a LangSmith run."""
+    kind = KINDS.get(attributes.take(text, "langsmith.span.kind") or "", "other")
+    operation = Operation(kind=kind, framework="langsmith")
+    provider = attributes.take(text, _METADATA + "ls_provider")
+    set_provider(operation, attributes, provider, _METADATA + "ls_provider")
+    if operation.provider is not None or attributes.peek("gen_ai.system") == "langchain":
+        attributes.drop("gen_ai.system")  # "langchain" is the framework, not who answered
+    operation.name = attributes.take(text, "langsmith.trace.name")
+    operation.streaming = attributes.take(flag, "langsmith.request.streaming")
+    operation.user = attributes.take(identifier, _METADATA + "user_id")
+    operation.session = attributes.take(
+        identifier, "langsmith.trace.session_id", _METADATA + "session_id", _METADATA + "thread_id",
+        _METADATA + "conversation_id",
+    )  # fmt: skip
+    tags = attributes.take(text, "langsmith.span.tags")
+    operation.tags = [tag.strip() for tag in tags.split(",")] if tags else None
+    _read_usage(operation, attributes)
+    _read_parameters(operation, attributes)
+    _read_content(operation, attributes)
+    for name, value in attributes.take_prefix(_METADATA).items():
+        operation.metadata[name] = state(value)
+    semconv.fill(operation, span, attributes)
+    return operation
+
+
+def _read_usage(operation: Operation, attributes: Attributes) -> None:
+    """LangChain's usage object counts the cache inside the input, for every provider."""
+    stated = attributes.take(structure, _METADATA + "usage_metadata")
+    details = {
+        "input_token_details": attributes.take(python_literal, "gen_ai.usage.input_token_details"),
+        "output_token_details": attributes.take(python_literal, "gen_ai.usage.output_token_details"),
+    }
+    known = {name: value for name, value in details.items() if isinstance(value, dict)}
+    if isinstance(stated, dict) or known:
+        usage = usage_of({**known, **(stated if isinstance(stated, dict) else {})})
+        usage.cache_inside = True
+        merge_usage(operation, usage)
+
+
+def _read_parameters(operation: Operation, attributes: Attributes) -> None:
+    given: dict[str, Json] = {}
+    for name in ("temperature", "max_tokens", "stop"):
+        value = attributes.left.pop(_METADATA + "ls_" + name, None)
+        if value is not None:
+            given[name] = value
+    invocation = attributes.take(structure, _METADATA + "ls_invocation_params")
+    read_parameters(operation, {**(invocation if isinstance(invocation, dict) else {}), **given})
+    model = attributes.take(text, _METADATA + "ls_model_name")
+    operation.request_model = operation.request_model or model
+
+
+def _read_content(operation: Operation, attributes: Attributes) -> None:
+    given = attributes.take(state, "gen_ai.prompt")
+    answered = attributes.take(state, "gen_ai.completion")
+    if operation.kind in ("generation", "embedding"):
+        if looks_like_request(given):
+            read_request(operation, given)
+        elif given is not None:
+            operation.input_state = given
+        read_response(operation, answered) if isinstance(answered, dict) else None
+        if operation.output is None and answered is not None and operation.kind == "generation":
+            operation.output_state = answered
+        return
+    operation.input_state = given
+    if isinstance(answered, dict) and set(answered) == {"output"}:  # LangSmith wraps a bare result
+        answered = answered["output"]
+    operation.output_state = answered

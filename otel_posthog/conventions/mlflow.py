@@ -1,0 +1,123 @@
+"""MLflow tracing: ``mlflow.*``, every value JSON.
+
+Source: mlflow 3.17 autologging as recorded. MLflow puts ``mlflow.spanType`` "null" on every span of the app; that
+alone is no AI span.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from otel_posthog.conventions import semconv
+from otel_posthog.conventions._attributes import Attributes, UnusableError, structure
+from otel_posthog.conventions._common import set_provider
+from otel_posthog.conventions._messages import tools_of
+from otel_posthog.conventions._payloads import (
+    looks_like_request,
+    merge_usage,
+    read_parameters,
+    read_request,
+    read_response,
+    usage_of,
+)
+from otel_posthog.operation import Json, Kind, Operation
+from otel_posthog.spans import SpanView
+
+KINDS: dict[str, Kind] = {
+    "LLM": "generation",
+    "CHAT_MODEL": "generation",
+    "EMBEDDING": "embedding",
+    "TOOL": "tool",
+    "AGENT": "agent",
+    "CHAIN": "chain",
+    "WORKFLOW": "chain",
+    "TASK": "chain",
+    "RETRIEVER": "retrieval",
+    "RERANKER": "rerank",
+    "GUARDRAIL": "guardrail",
+    "EVALUATOR": "evaluation",
+    "PARSER": "chain",
+    "MEMORY": "other",
+    "UNKNOWN": "other",
+}
+
+_NO_TYPE = ("null", '"null"', "", None)
+
+
+def recognises(span: SpanView) -> bool:
+    """Whether MLflow recorded a typed span, or inputs and outputs."""
+    attributes = span.attributes
+    return attributes.get("mlflow.spanType") not in _NO_TYPE or "mlflow.spanInputs" in attributes
+
+
+def read(span: SpanView, attributes: Attributes) -> Operation:
+    """The operation of an MLflow span."""
+    kind = attributes.take(unquoted, "mlflow.spanType")
+    operation = Operation(kind=KINDS.get(kind if isinstance(kind, str) else "", "other"), framework="mlflow")
+    model = attributes.take(unquoted, "mlflow.llm.model")
+    operation.response_model = model if isinstance(model, str) else None
+    provider = attributes.take(unquoted, "mlflow.llm.provider")
+    message_format = attributes.take(unquoted, "mlflow.message.format")
+    raw = provider or message_format
+    set_provider(operation, attributes, raw if isinstance(raw, str) else None, "mlflow.message.format")
+    usage = attributes.take(structure, "mlflow.chat.tokenUsage")
+    given = attributes.take(unquoted, "mlflow.spanInputs")
+    answered = attributes.take(unquoted, "mlflow.spanOutputs")
+    _read_answer_usage(operation, usage, answered)
+    operation.tools = tools_of(attributes.take(structure, "mlflow.chat.tools"))
+    if operation.kind in ("generation", "embedding"):
+        if looks_like_request(given):
+            read_request(operation, given)
+            _drop_repeated(operation, attributes, given)
+        elif given is not None:
+            operation.input_state = given
+        if operation.kind == "generation":
+            read_response(operation, answered)
+    else:
+        operation.input_state, operation.output_state = given, answered
+    if any(event.name.startswith("mlflow.chunk.item") for event in span.events) and operation.streaming is None:
+        operation.streaming = True
+    if operation.streaming:
+        _read_first_token(operation, span)
+    attributes.drop("mlflow.traceRequestId", "mlflow.spanLogLevel")
+    semconv.fill(operation, span, attributes)
+    return operation
+
+
+def unquoted(value: Any) -> Json:
+    """A JSON value; MLflow writes texts with their quotes."""
+    if not isinstance(value, str):
+        return value
+    try:
+        decoded = orjson.loads(value)
+    except ValueError:
+        return value
+    if decoded is None:
+        raise UnusableError
+    return decoded
+
+
+def _read_answer_usage(operation: Operation, usage: Json, answered: Json) -> None:
+    """The provider's own usage has the details; MLflow's summary counts the cache as the provider does."""
+    own = answered.get("usage") or answered.get("usage_metadata") if isinstance(answered, dict) else None
+    if isinstance(own, dict):
+        merge_usage(operation, usage_of(own))
+    if isinstance(usage, dict):
+        summary = usage_of(usage)
+        summary.cache_inside = operation.provider not in ("anthropic", "bedrock")
+        merge_usage(operation, summary)
+
+
+def _drop_repeated(operation: Operation, attributes: Attributes, request: Json) -> None:
+    """MLflow repeats each parameter of the request as an attribute of its own (``model``, ``temperature``)."""
+    if isinstance(request, dict):
+        read_parameters(operation, request)
+        attributes.drop(*(name for name in request if name in attributes))
+
+
+def _read_first_token(operation: Operation, span: SpanView) -> None:
+    times = [e.time_unix_nano for e in span.events if e.name.startswith("mlflow.chunk.item") and e.time_unix_nano]
+    if times and min(times) >= span.start_unix_nano:
+        operation.time_to_first_token = (min(times) - span.start_unix_nano) / 1e9

@@ -1,0 +1,273 @@
+"""OpenInference: ``openinference.span.kind`` and flattened ``llm.*``, ``embedding.*``, ``retrieval.*`` attributes.
+
+Source: OpenInference semantic conventions (spec/semantic_conventions.md, spec/embedding_spans.md); instrumentations
+for openai 0.1.66, anthropic 3.1, langchain 0.1.80 as recorded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_posthog.conventions import semconv
+from otel_posthog.conventions._attributes import (
+    Attributes,
+    UnusableError,
+    integer,
+    number,
+    state,
+    strings,
+    structure,
+    text,
+)
+from otel_posthog.conventions._common import merge_metadata, set_provider
+from otel_posthog.conventions._indexed import listed, nested
+from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
+from otel_posthog.operation import Cost, Json, Kind, Message, Operation, Text, Usage
+from otel_posthog.spans import SpanView
+
+KINDS: dict[str, Kind] = {
+    "LLM": "generation",
+    "EMBEDDING": "embedding",
+    "CHAIN": "chain",
+    "AGENT": "agent",
+    "TOOL": "tool",
+    "RETRIEVER": "retrieval",
+    "RERANKER": "rerank",
+    "GUARDRAIL": "guardrail",
+    "EVALUATOR": "evaluation",
+    "PROMPT": "prompt",
+}
+
+# Token counts include the cache, whatever the provider does (recorded: OpenAI, Anthropic, Bedrock).
+USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("input", ("llm.token_count.prompt",)),
+    ("output", ("llm.token_count.completion",)),
+    ("total", ("llm.token_count.total",)),
+    ("cache_read", ("llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input")),
+    ("cache_write", ("llm.token_count.prompt_details.cache_write",)),
+    ("reasoning", ("llm.token_count.completion_details.reasoning",)),
+)
+
+MODALITIES = (
+    (("audio", "input"), "llm.token_count.prompt_details.audio"),
+    (("audio", "output"), "llm.token_count.completion_details.audio"),
+)
+
+COST: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("input", ("llm.cost.prompt",)),
+    ("output", ("llm.cost.completion",)),
+    ("total", ("llm.cost.total",)),
+)
+
+# What OpenInference keeps out of the span reads like this (TraceConfig, hide_inputs and the like).
+REDACTED = "__REDACTED__"
+
+
+def recognises(span: SpanView) -> bool:
+    """Whether the span has OpenInference's kind, or, where limits evicted it, its scope or message attributes."""
+    attributes = span.attributes
+    return (
+        "openinference.span.kind" in attributes
+        or span.scope_name.startswith("openinference.")
+        or any(
+            name.startswith(("llm.input_messages.", "llm.output_messages.", "llm.token_count.")) for name in attributes
+        )
+    )
+
+
+def read(span: SpanView, attributes: Attributes) -> Operation:
+    """The operation of an OpenInference span."""
+    kind = KINDS.get((attributes.take(text, "openinference.span.kind") or "").upper())
+    if kind is None:
+        kind = "generation" if "llm.model_name" in attributes or "llm.invocation_parameters" in attributes else "other"
+    operation = Operation(kind=kind)
+    _read_call(operation, attributes)
+    _read_usage(operation, attributes)
+    _read_context(operation, attributes)
+    if kind in ("generation", "embedding"):
+        _read_content(operation, attributes)
+    else:
+        _read_state(operation, attributes)
+    _read_first_token(operation, span)
+    semconv.fill(operation, span, attributes)
+    return operation
+
+
+def _read_first_token(operation: Operation, span: SpanView) -> None:
+    """LangChain's callback says when the first token came; only streams have one."""
+    for event in span.events:
+        if event.name == "First Token Stream Event":
+            operation.streaming = True
+            if event.time_unix_nano is not None and event.time_unix_nano >= span.start_unix_nano:
+                operation.time_to_first_token = (event.time_unix_nano - span.start_unix_nano) / 1e9
+            return
+
+
+def _read_call(operation: Operation, attributes: Attributes) -> None:
+    for name in ("llm.provider", "llm.system"):
+        set_provider(operation, attributes, attributes.take(text, name), name)
+    operation.response_model = attributes.take(
+        text, "llm.response.model_name", "llm.model_name", "embedding.model_name", "reranker.model_name"
+    )
+    operation.request_model = attributes.take(text, "llm.request.model_name")
+    parameters = attributes.take(structure, "llm.invocation_parameters", "embedding.invocation_parameters")
+    if isinstance(parameters, dict):
+        operation.tools = tools_of(parameters.get("tools"))
+        read_parameters(operation, parameters)
+    tools = [
+        state(tool["tool"]["json_schema"])
+        for tool in listed(nested(attributes.take_prefix("llm.tools.")))
+        if isinstance(tool, dict) and isinstance(tool.get("tool"), dict) and "json_schema" in tool["tool"]
+    ]
+    operation.tools = tools_of(tools) or operation.tools
+    reason = attributes.take(text, "llm.finish_reason")
+    operation.finish_reasons = [reason] if reason else []
+
+
+def _read_usage(operation: Operation, attributes: Attributes) -> None:
+    usage = Usage(**{field: attributes.take(integer, *names) for field, names in USAGE})
+    for key, name in MODALITIES:
+        count = attributes.take(integer, name)
+        if count is not None:
+            usage.by_modality[key] = count
+    operation.usage = usage
+    amounts = {field: attributes.take(number, *names) for field, names in COST}
+    if any(amount is not None for amount in amounts.values()):
+        operation.cost = Cost(**amounts)
+
+
+def _read_context(operation: Operation, attributes: Attributes) -> None:
+    metadata = attributes.take(structure, "metadata")
+    if metadata is not None:
+        merge_metadata(operation, metadata)
+    operation.tags = attributes.take(strings, "tag.tags")
+    operation.prompt_name = attributes.take(text, "prompt.name", "prompt.id")
+    operation.prompt_version = attributes.take(state, "llm.prompt_template.version")
+    if operation.kind == "tool":
+        operation.name = attributes.take(text, "tool.name")
+    elif operation.kind == "agent":
+        operation.name = attributes.take(text, "agent.name")
+
+
+def _read_content(operation: Operation, attributes: Attributes) -> None:
+    """Messages from the flattened attributes; the raw payload is read only for what they lack, and never repeated."""
+    operation.input = _messages(attributes, "llm.input_messages.") or _prompts(attributes)
+    operation.output = _messages(attributes, "llm.output_messages.") or _choices(attributes)
+    if operation.kind == "embedding":
+        operation.input = _embedded(attributes) or operation.input
+    given = attributes.take(_any, "input.value")
+    answered = attributes.take(_any, "output.value")
+    attributes.drop("input.mime_type", "output.mime_type")
+    if operation.input is None and given is not None:
+        _read_input(operation, state(given))
+    if operation.kind == "embedding":
+        return  # what an embedding answers are numbers
+    if operation.output is None and answered is not None:
+        decoded = state(answered)
+        read_response(operation, decoded)
+        operation.output = operation.output or messages_of(answered, "assistant")
+
+
+def _read_input(operation: Operation, given: Json) -> None:
+    if looks_like_request(given):
+        read_request(operation, given)
+    operation.input = operation.input or [Message("user", [Text(given if isinstance(given, str) else _json(given))])]
+
+
+def _json(value: Json) -> str:
+    import orjson
+
+    return orjson.dumps(value, default=str).decode()
+
+
+def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
+    found = listed(nested(attributes.take_prefix(prefix)))
+    return messages_of([_plain(item) for item in found], "user" if "input" in prefix else "assistant")
+
+
+def _plain(item: Json) -> Json:
+    """One flattened message in the shape that everybody else writes."""
+    message = item.get("message") if isinstance(item, dict) else None
+    if not isinstance(message, dict):
+        return item
+    plain = {key: value for key, value in message.items() if key not in ("contents", "tool_calls")}
+    contents = [c.get("message_content", c) if isinstance(c, dict) else c for c in listed(message.get("contents"))]
+    if contents:
+        plain["content"] = contents
+    calls = [c.get("tool_call", c) if isinstance(c, dict) else c for c in listed(message.get("tool_calls"))]
+    if calls:
+        plain["tool_calls"] = calls
+    if "function_call_name" in plain:
+        name, arguments = plain.pop("function_call_name"), plain.pop("function_call_arguments_json", None)
+        plain["function_call"] = {"name": name, "arguments": arguments}
+    return plain
+
+
+def _prompts(attributes: Attributes) -> list[Message] | None:
+    """``llm.prompts``: the texts of a completion without roles."""
+    found = listed(nested(attributes.take_prefix("llm.prompts.")))
+    texts = [
+        item["prompt"].get("text") for item in found if isinstance(item, dict) and isinstance(item.get("prompt"), dict)
+    ]
+    return messages_of([value for value in texts if isinstance(value, str)])
+
+
+def _choices(attributes: Attributes) -> list[Message] | None:
+    found = listed(nested(attributes.take_prefix("llm.choices.")))
+    texts = [
+        item["completion"].get("text")
+        for item in found
+        if isinstance(item, dict) and isinstance(item.get("completion"), dict)
+    ]
+    return messages_of([value for value in texts if isinstance(value, str)], "assistant")
+
+
+def _embedded(attributes: Attributes) -> list[Message] | None:
+    """The texts that were embedded; their vectors are large and say nothing to a reader."""
+    texts = []
+    for item in listed(nested(attributes.take_prefix("embedding.embeddings."))):
+        embedding = item.get("embedding") if isinstance(item, dict) else None
+        if isinstance(embedding, dict) and isinstance(embedding.get("text"), str):
+            texts.append(embedding["text"])
+    single = attributes.take(text, "embedding.text")
+    attributes.drop("embedding.vector")
+    return messages_of(texts or ([single] if single else None))
+
+
+def _read_state(operation: Operation, attributes: Attributes) -> None:
+    documents = _documents(attributes, "retrieval.documents.")
+    if operation.kind == "rerank":
+        documents = _documents(attributes, "reranker.output_documents.")
+        query = attributes.take(text, "reranker.query")
+        given = _documents(attributes, "reranker.input_documents.")
+        if query is not None or given is not None:
+            operation.input_state = {"query": query, "documents": given}
+    value = attributes.take(state, "input.value")
+    if operation.input_state is None:
+        operation.input_state = value
+    answer = attributes.take(state, "output.value")
+    operation.output_state = documents if documents is not None else answer
+    attributes.drop("input.mime_type", "output.mime_type")
+    # Chains repeat the messages of the calls below them; their own state is what they were given and gave back.
+    given_messages = _messages(attributes, "llm.input_messages.")
+    answer_messages = _messages(attributes, "llm.output_messages.")
+    if operation.input_state is None:
+        operation.input = given_messages
+    if operation.output_state is None:
+        operation.output = answer_messages
+
+
+def _documents(attributes: Attributes, prefix: str) -> Json:
+    found = listed(nested(attributes.take_prefix(prefix)))
+    documents = [item.get("document", item) if isinstance(item, dict) else item for item in found]
+    for document in documents:
+        if isinstance(document, dict) and isinstance(document.get("metadata"), str):
+            document["metadata"] = state(document["metadata"])
+    return documents or None
+
+
+def _any(value: Any) -> Any:
+    if value in (None, ""):
+        raise UnusableError
+    return value

@@ -1,0 +1,133 @@
+"""Pydantic AI and Logfire's own instrumentations.
+
+Source: pydantic-ai 1.0 (instrumentation version 1: ``events``) and 2.68 (versions 2 to 6: GenAI attributes), logfire
+5.2 (openai, anthropic) as recorded. What both write beside the GenAI conventions is read here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_posthog.conventions import semconv
+from otel_posthog.conventions._attributes import Attributes, number, state, structure, text
+from otel_posthog.conventions._messages import legacy_messages, messages_of, tools_of
+from otel_posthog.conventions._payloads import merge_usage, read_request, read_response, usage_of
+from otel_posthog.operation import Operation, Usage
+from otel_posthog.spans import EventView, SpanView
+
+_STREAM_LOG = "log"  # logfire.span_type of the span that Logfire writes when a stream has ended
+
+
+def recognises(span: SpanView) -> bool:
+    """Whether Pydantic AI or Logfire wrote the span, and it is about AI."""
+    attributes = span.attributes
+    if span.scope_name == "pydantic-ai" or "pydantic_ai.all_messages" in attributes:
+        return True
+    return span.scope_name.startswith("logfire") and ("request_data" in attributes or semconv.recognises(span))
+
+
+def read(span: SpanView, attributes: Attributes) -> Operation:
+    """The operation of a Pydantic AI or Logfire span."""
+    pydantic = span.scope_name == "pydantic-ai"
+    operation = Operation(kind="other", framework="pydantic-ai" if pydantic else None)
+    attributes.drop("logfire.json_schema", "logfire.msg", "logfire.msg_template", "logfire.span_type",
+                    "logfire.level_num")  # fmt: skip
+    if pydantic:
+        _read_pydantic(operation, span, attributes)
+    else:
+        _read_logfire(operation, span, attributes)
+    semconv.fill(operation, span, attributes)
+    if not pydantic:
+        _settle_stream(operation, span)
+    return operation
+
+
+def _read_pydantic(operation: Operation, span: SpanView, attributes: Attributes) -> None:
+    _read_events(operation, attributes, "events")
+    parameters = attributes.take(structure, "model_request_parameters")
+    if isinstance(parameters, dict):
+        functions = [*(parameters.get("function_tools") or ()), *(parameters.get("output_tools") or ())]
+        operation.tools = tools_of([_tool(function) for function in functions if isinstance(function, dict)])
+    if "tool_arguments" in attributes or span.name.startswith("running tool"):
+        operation.kind = "tool" if "gen_ai.tool.name" in attributes else "chain"
+        operation.input_state = attributes.take(state, "tool_arguments", "tools")
+        operation.output_state = attributes.take(state, "tool_response")
+    elif "agent_name" in attributes or "pydantic_ai.all_messages" in attributes or span.name == "agent run":
+        operation.kind = "agent"
+        operation.name = attributes.take(text, "agent_name")
+        operation.request_model = attributes.take(text, "model_name")
+        _read_events(operation, attributes, "all_messages_events")
+        if operation.input is None:
+            operation.input = messages_of(attributes.take(structure, "pydantic_ai.all_messages"))
+        operation.output_state = attributes.take(state, "final_result")
+    attributes.drop("all_messages_events", "pydantic_ai.all_messages")
+
+
+def _tool(function: dict[str, Any]) -> dict[str, Any]:
+    return {key: function.get(key) for key in ("name", "description", "parameters_json_schema")}
+
+
+def _read_events(operation: Operation, attributes: Attributes, name: str) -> None:
+    """Instrumentation version 1 puts the legacy events into an attribute: ``[{"event.name", "role", …}]``."""
+    listed = attributes.take(structure, name)
+    if not isinstance(listed, list):
+        return
+    events = [EventView(str(e.get("event.name") or ""), {}, e) for e in listed if isinstance(e, dict)]
+    given, answered = legacy_messages(events)
+    operation.input = operation.input or given or None
+    operation.output = operation.output or answered or None
+
+
+def _read_logfire(operation: Operation, span: SpanView, attributes: Attributes) -> None:
+    request = attributes.take(structure, "request_data")
+    response = attributes.take(structure, "response_data")
+    has_messages = "gen_ai.input.messages" in attributes
+    if isinstance(request, dict):
+        # Since version 4 the messages are in gen_ai.* as well, and request_data keeps the rest.
+        read_request(operation, {k: v for k, v in request.items() if k != "messages"} if has_messages else request)
+    if isinstance(response, dict):
+        _read_response_data(operation, response)
+    raw = attributes.take(structure, "gen_ai.usage.raw")
+    if isinstance(raw, dict):
+        _read_raw_usage(operation, usage_of(raw), "gen_ai.usage.input_tokens" in attributes)
+    _read_events(operation, attributes, "events")
+    if span.attributes.get("logfire.span_type") == _STREAM_LOG:
+        duration = attributes.take(number, "duration")
+        if duration is not None:
+            # Written when the stream has ended, as a span without length.
+            operation.latency = duration
+            operation.streaming = True
+
+
+def _read_response_data(operation: Operation, response: dict[str, Any]) -> None:
+    if "combined_chunk_content" in response:  # a stream's answer, Logfire up to 3
+        operation.output = messages_of(response["combined_chunk_content"], "assistant")
+    elif isinstance(response.get("message"), dict):
+        operation.output = messages_of([response["message"]], "assistant")
+    usage = response.get("usage")
+    if isinstance(usage, dict):
+        merge_usage(operation, usage_of(usage))
+    if operation.output is None and "message" not in response:
+        read_response(operation, response)
+
+
+def _read_raw_usage(operation: Operation, raw: Usage, summed: bool) -> None:
+    """The provider's own usage. Logfire's ``gen_ai.usage.input_tokens`` adds Anthropic's cache to the input."""
+    if summed:
+        raw.input = raw.output = None
+        raw.cache_inside = True
+    merge_usage(operation, raw)
+
+
+def _settle_stream(operation: Operation, span: SpanView) -> None:
+    """Logfire writes a streamed call twice: the request, without an answer, and a log when the stream has ended.
+
+    The log has everything, so it is the call; the two may be exported minutes apart.
+    """
+    usage = operation.usage
+    answered = operation.output or operation.response_id or (usage and (usage.input or usage.output))
+    is_request = span.attributes.get("logfire.span_type") == "span" and span.scope_name != "logfire"
+    if operation.kind == "generation" and is_request and not answered and operation.failure is None:
+        if span.status_code != "ERROR" and "exception" not in {event.name for event in span.events}:
+            operation.kind = "chain"
+            operation.streaming = True

@@ -1,0 +1,199 @@
+"""Vercel AI SDK, versions 4 to 6: ``ai.*`` attributes.
+
+Source: AI SDK documentation "Telemetry"; ai 6.0.326 as recorded. The ``do…`` spans are the model calls; the spans
+around them (``ai.generateText``) repeat their summed usage. Both may carry ``gen_ai.*`` duplicates.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_posthog.conventions import semconv
+from otel_posthog.conventions._attributes import (
+    Attributes,
+    identifier,
+    integer,
+    number,
+    state,
+    strings,
+    structure,
+    text,
+)
+from otel_posthog.conventions._common import set_provider
+from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._parts import first, parts_of, tool_call
+from otel_posthog.conventions._recovery import json_prefix
+from otel_posthog.operation import Kind, Message, Operation, Reasoning, Text, Usage
+from otel_posthog.spans import SpanView
+
+_METADATA = "ai.telemetry.metadata."
+
+# Version 6 | version 5 | version 4
+USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("input", ("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens")),
+    ("output", ("ai.usage.outputTokens", "ai.usage.completionTokens")),
+    ("total", ("ai.usage.totalTokens",)),
+    ("cache_read", ("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens")),
+    ("cache_write", ("ai.usage.inputTokenDetails.cacheWriteTokens",)),
+    ("reasoning", ("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens")),
+)
+
+PARAMETERS = (
+    ("temperature", number, ("ai.settings.temperature",)),
+    ("max_tokens", integer, ("ai.settings.maxOutputTokens", "ai.settings.maxTokens")),
+    ("top_p", number, ("ai.settings.topP",)),
+    ("top_k", number, ("ai.settings.topK",)),
+    ("frequency_penalty", number, ("ai.settings.frequencyPenalty",)),
+    ("presence_penalty", number, ("ai.settings.presencePenalty",)),
+    ("seed", integer, ("ai.settings.seed",)),
+    ("stop", strings, ("ai.settings.stopSequences",)),
+    ("tool_choice", state, ("ai.prompt.toolChoice",)),
+)
+
+
+def recognises(span: SpanView) -> bool:
+    """Whether the span names an AI SDK operation or model."""
+    attributes = span.attributes
+    return "ai.operationId" in attributes or "ai.model.id" in attributes or "ai.toolCall.name" in attributes
+
+
+def read(span: SpanView, attributes: Attributes) -> Operation:
+    """The operation of an AI SDK span."""
+    operation_id = attributes.take(text, "ai.operationId") or span.name
+    operation = Operation(kind=_kind(operation_id), framework="vercel", operation_name=operation_id)
+    set_provider(operation, attributes, attributes.take(text, "ai.model.provider"), "ai.model.provider")
+    operation.request_model = attributes.take(text, "ai.model.id")
+    operation.response_model = attributes.take(text, "ai.response.model")
+    operation.response_id = attributes.take(identifier, "ai.response.id")
+    for name, convert, names in PARAMETERS:
+        value: Any = attributes.take(convert, *names)
+        if value is not None:
+            operation.parameters[name] = value
+    reason = attributes.take(text, "ai.response.finishReason", "ai.finishReason")
+    operation.finish_reasons = [reason] if reason else []
+    if "stream" in operation_id:
+        operation.streaming = True
+    milliseconds = attributes.take(number, "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk")
+    if milliseconds is not None:
+        operation.time_to_first_token = milliseconds / 1000
+    _read_usage(operation, attributes)
+    _read_metadata(operation, attributes)
+    if operation.kind == "tool":
+        operation.name = attributes.take(text, "ai.toolCall.name")
+        operation.input_state = attributes.take(decoded, "ai.toolCall.args")
+        operation.output_state = attributes.take(decoded, "ai.toolCall.result")
+    else:
+        _read_content(operation, attributes)
+    attributes.drop("operation.name", "resource.name")
+    semconv.fill(operation, span, attributes)
+    return operation
+
+
+def _kind(operation_id: str) -> Kind:
+    if operation_id.endswith((".doGenerate", ".doStream")):
+        return "generation"
+    if operation_id.endswith(".doEmbed"):
+        return "embedding"
+    return "tool" if operation_id == "ai.toolCall" else "chain"
+
+
+def decoded(value: Any) -> Any:
+    """Values that the SDK writes with JSON.stringify, so that a text has quotes."""
+    return json_prefix(value)[0] if isinstance(value, str) else value
+
+
+def _read_usage(operation: Operation, attributes: Attributes) -> None:
+    usage = Usage(**{field: attributes.take(integer, *names) for field, names in USAGE})
+    details = attributes.peek("ai.response.providerMetadata")
+    # Since version 6 the input is a total with details; before, it was the provider's own number.
+    itemised = "ai.usage.inputTokenDetails.noCacheTokens" in attributes
+    usage.cache_inside = itemised or operation.provider not in ("anthropic", "bedrock")
+    if isinstance(details, str) and "acheCreationInputTokens" in details and usage.cache_write is None:
+        stated = decoded(details)
+        for provider in stated.values() if isinstance(stated, dict) else ():
+            count = provider.get("cacheCreationInputTokens") if isinstance(provider, dict) else None
+            usage.cache_write = count if isinstance(count, int) and not isinstance(count, bool) else None
+    attributes.drop("ai.usage.inputTokenDetails.noCacheTokens", "ai.usage.outputTokenDetails.textTokens")
+    operation.usage = usage
+
+
+def _read_metadata(operation: Operation, attributes: Attributes) -> None:
+    function = attributes.take(text, "ai.telemetry.functionId")
+    if function is not None:
+        operation.metadata["functionId"] = function
+    for name in [name for name in attributes if name.startswith(_METADATA)]:
+        key = name.removeprefix(_METADATA)
+        if key in ("posthog_distinct_id", "$ai_session_id"):
+            continue  # read with every convention's user and session
+        value = attributes.left.pop(name)
+        if key in ("userId", "user_id") and operation.user is None:
+            operation.user = str(value)
+        elif key in ("sessionId", "session_id", "threadId") and operation.session is None:
+            operation.session = str(value)
+        elif key == "tags":
+            operation.tags = attributes_tags(value)
+            continue
+        elif key.startswith("$"):
+            operation.stated[key] = value
+            continue
+        operation.metadata[key] = value
+
+
+def attributes_tags(value: Any) -> list[str] | None:
+    """Tags as a list of texts, if that is what they are."""
+    return [str(tag) for tag in value] if isinstance(value, (list, tuple)) else None
+
+
+def _read_content(operation: Operation, attributes: Attributes) -> None:
+    given = attributes.take(structure_or_cut, "ai.prompt.messages")
+    operation.input = messages_of(given)
+    prompt = attributes.take(decoded, "ai.prompt")
+    if operation.input is None and prompt is not None:
+        operation.input = _prompt(prompt)
+    values = attributes.take(values_of, "ai.values", "ai.value")
+    if operation.input is None and values:
+        operation.input = messages_of(values)
+    attributes.drop("ai.embeddings", "ai.embedding")
+    tools = attributes.take(structure, "ai.prompt.tools")
+    if tools is not None:
+        operation.tools = tools_of([decoded(tool) for tool in tools] if isinstance(tools, list) else tools)
+    operation.output = _answer(operation, attributes)
+
+
+def structure_or_cut(value: Any) -> Any:
+    """A list of messages, or what an attribute limit left of it."""
+    return structure(decoded(value))
+
+
+def values_of(value: Any) -> list[Any]:
+    """The texts of an embedding; each is JSON text of its own."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [decoded(item) for item in items]
+
+
+def _prompt(prompt: Any) -> list[Message] | None:
+    if not isinstance(prompt, dict):
+        return messages_of(prompt)
+    system = messages_of(first(prompt, "system", "instructions"), "system") or []
+    return [*system, *(messages_of(first(prompt, "messages", "prompt")) or [])] or None
+
+
+def _answer(operation: Operation, attributes: Attributes) -> list[Message] | None:
+    parts: list[Any] = []
+    reasoning = attributes.take(text, "ai.response.reasoning")
+    if reasoning is not None:
+        parts.append(Reasoning(reasoning))
+    answer = attributes.take(text, "ai.response.text", "ai.result.text")
+    if answer is not None:
+        parts.append(Text(answer))
+    produced = attributes.take(text, "ai.response.object", "ai.result.object")
+    if produced is not None:
+        parts.append(Text(produced))
+    calls = attributes.take(structure, "ai.response.toolCalls", "ai.result.toolCalls")
+    parts += [tool_call({**c, "id": c.get("toolCallId")}) for c in calls or () if isinstance(c, dict)]
+    files = attributes.take(structure, "ai.response.files")
+    parts += parts_of([{"type": "file", **f} for f in files or () if isinstance(f, dict)])
+    if not parts:
+        return None
+    reason = operation.finish_reasons[0] if operation.finish_reasons else None
+    return [Message("assistant", parts, finish_reason=reason)]

@@ -1,0 +1,144 @@
+"""What spans say about each other: the tree without holes, who the user is, and calls that were recorded twice.
+
+Works on what is at hand: the spans of one export. Spans that are not sent (HTTP, database, the app's own) are passed
+over when parents are worked out, and asked for the user and session they carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+
+from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
+from otel_posthog.operation import Json, Operation, Usage
+from otel_posthog.spans import SpanView
+
+# Between two model calls one of these means that they are two: the outer one's answer led to it.
+_SEPARATES = frozenset(("tool", "agent", "retrieval", "rerank", "guardrail", "evaluation"))
+
+
+@dataclass(slots=True)
+class Node:
+    """A span and its operation; ``None`` if it is not sent. ``parent_id`` is the parent as it is sent."""
+
+    view: SpanView
+    operation: Operation | None
+    parent_id: str | None = None
+
+
+def connect(nodes: Iterable[Node], once: bool = True) -> None:
+    """Work out parents, users and sessions of all nodes in place; with ``once``, count calls once."""
+    by_id = {node.view.span_id: node for node in nodes}
+    sent = [node for node in by_id.values() if node.operation is not None]
+    for node in sent:
+        _inherit(node, by_id)
+    if once:
+        # Innermost first, so that what only the outermost knew comes down all the way.
+        for node in sorted(sent, key=lambda node: -_depth(node, by_id)):
+            _count_once(node, by_id)
+    for node in sent:
+        node.parent_id = _parent(node, by_id)
+
+
+def _ancestors(node: Node, by_id: Mapping[str, Node]) -> Iterator[Node]:
+    """From the parent up, as far as it is known. A loop (broken ids) ends where it closes."""
+    seen = {node.view.span_id}
+    parent_id = node.view.parent_span_id
+    while parent_id is not None and parent_id not in seen:
+        seen.add(parent_id)
+        parent = by_id.get(parent_id)
+        if parent is None or parent.view.trace_id != node.view.trace_id:
+            return
+        yield parent
+        parent_id = parent.view.parent_span_id
+
+
+def _depth(node: Node, by_id: Mapping[str, Node]) -> int:
+    return sum(1 for _ in _ancestors(node, by_id))
+
+
+def _parent(node: Node, by_id: Mapping[str, Node]) -> str | None:
+    """The nearest ancestor that is sent; an ancestor that is not at hand may be sent by somebody else."""
+    last = node
+    for ancestor in _ancestors(node, by_id):
+        if ancestor.operation is not None:
+            return ancestor.view.span_id
+        last = ancestor
+    above = last.view.parent_span_id
+    return None if above is None or above in by_id else above
+
+
+def _inherit(node: Node, by_id: Mapping[str, Node]) -> None:
+    """User and session of the nearest ancestor that has one: apps set them on their server span."""
+    operation = node.operation
+    if operation is None or (operation.user and operation.session):
+        return
+    for ancestor in _ancestors(node, by_id):
+        attributes = ancestor.view.attributes
+        operation.user = operation.user or _first_text(attributes, USER_ATTRIBUTES)
+        operation.session = operation.session or _first_text(attributes, SESSION_ATTRIBUTES)
+
+
+def _first_text(attributes: Mapping[str, Json], names: tuple[str, ...]) -> str | None:
+    for name in names:
+        value = attributes.get(name)
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return None
+
+
+def _count_once(inner: Node, by_id: Mapping[str, Node]) -> None:
+    """A model call inside a model call is the same one, recorded by two instrumentations: the inner one counts.
+
+    It learns what only the outer one knew, unless the outer one has several calls inside (retries): then nobody can
+    say whose the messages are.
+    """
+    if inner.operation is None or inner.operation.kind not in ("generation", "embedding"):
+        return
+    for outer in _ancestors(inner, by_id):
+        operation = outer.operation
+        if operation is None:
+            continue
+        if operation.kind in _SEPARATES:
+            return
+        if operation.kind == inner.operation.kind:
+            complete_from(inner.operation, operation)
+            operation.kind = "chain"
+            operation.usage = operation.cost = None
+            return
+
+
+_NOT_SHARED = frozenset(("kind", "name", "operation_name", "latency", "unmapped", "failure", "http_status", "usage",
+                         "cost", "parameters", "metadata", "stated", "truncated", "input", "output"))  # fmt: skip
+
+
+def complete_from(inner: Operation, outer: Operation) -> None:
+    """Give ``inner`` what only ``outer``, the same call, knows. What the outer one claims later stays with both."""
+    for field in fields(Operation):
+        name = field.name
+        if name not in _NOT_SHARED and getattr(inner, name) in (None, [], {}):
+            setattr(inner, name, getattr(outer, name))
+    for side in ("input", "output"):
+        known, more = getattr(inner, side), getattr(outer, side)
+        if more and (not known or inner.truncated):
+            setattr(inner, side, more)
+    for name in ("parameters", "metadata", "stated"):
+        setattr(inner, name, {**getattr(outer, name), **getattr(inner, name)})
+    if inner.cost is None:
+        inner.cost = outer.cost
+    if outer.usage is not None:
+        inner.usage = _joined(inner.usage, outer.usage)
+
+
+def _joined(inner: Usage | None, outer: Usage) -> Usage:
+    """The inner counts, and from the outer ones what the inner one does not state."""
+    if inner is None or (inner.input is None and inner.output is None):
+        return outer
+    if inner.cache_read is None and inner.cache_write is None:
+        # The rule for the cache comes with the count it is about.
+        inner.cache_read, inner.cache_write = outer.cache_read, outer.cache_write
+        inner.cache_inside = outer.cache_inside
+    for field in fields(Usage):
+        if getattr(inner, field.name) is None:
+            setattr(inner, field.name, getattr(outer, field.name))
+    return inner
