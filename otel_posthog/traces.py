@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
+from otel_posthog.conventions._messages import last_user_text
 from otel_posthog.operation import Json, Operation, Usage
 from otel_posthog.spans import SpanView
 
@@ -38,6 +39,8 @@ def connect(nodes: Iterable[Node], once: bool = True) -> None:
             _count_once(node, by_id)
     for node in sent:
         node.parent_id = _parent(node, by_id)
+    if once:
+        _count_twins_once(sent)
 
 
 def _ancestors(node: Node, by_id: Mapping[str, Node]) -> Iterator[Node]:
@@ -102,10 +105,62 @@ def _count_once(inner: Node, by_id: Mapping[str, Node]) -> None:
         if operation.kind in _SEPARATES:
             return
         if operation.kind == inner.operation.kind:
-            complete_from(inner.operation, operation)
-            operation.kind = "chain"
-            operation.usage = operation.cost = None
+            _merge(outer, inner)
             return
+
+
+def _count_twins_once(sent: Iterable[Node]) -> None:
+    """The same call, recorded side by side: some instrumentations (LangChain's callbacks) set no current span, so that
+    the one below them starts a trace or a branch of its own."""
+    calls = [node for node in sent if node.operation is not None and node.operation.is_call]
+    if len({node.view.scope_name for node in calls}) < 2:
+        return
+    calls.sort(key=lambda node: (node.view.start_unix_nano, -node.view.end_unix_nano))
+    for position, outer in enumerate(calls):
+        for inner in calls[position + 1 :]:
+            if inner.view.start_unix_nano > outer.view.end_unix_nano:
+                break
+            if _are_twins(outer, inner):
+                _merge(outer, inner)
+                if inner.view.trace_id == outer.view.trace_id:
+                    inner.parent_id = outer.view.span_id
+                break
+
+
+def _are_twins(outer: Node, inner: Node) -> bool:
+    """Two instrumentations, one inside the other's time, and nothing that tells the calls apart."""
+    one, two = outer.operation, inner.operation
+    if one is None or two is None or one.kind != two.kind or not one.is_call:
+        return False
+    if outer.view.scope_name == inner.view.scope_name or inner.view.end_unix_nano > outer.view.end_unix_nano:
+        return False
+    if one.response_id and two.response_id:
+        return one.response_id == two.response_id
+    models = {one.request_model, one.response_model} & {two.request_model, two.response_model} - {None}
+    return bool(models) and _agree(one.usage, two.usage) and _same_words(one, two)
+
+
+def _agree(one: Usage | None, two: Usage | None) -> bool:
+    if one is None or two is None:
+        return True
+    pairs = ((one.output, two.output), (one.input, two.input))
+    return all(a is None or b is None or a == b for a, b in pairs)
+
+
+def _same_words(one: Operation, two: Operation) -> bool:
+    """The same question; without any content, the same numbers have to do."""
+    asked, asked_too = last_user_text(one.input), last_user_text(two.input)
+    if asked is not None and asked_too is not None:
+        return asked == asked_too
+    counted = (one.usage is not None and one.usage.input) and (two.usage is not None and two.usage.input)
+    return bool(counted)
+
+
+def _merge(outer: Node, inner: Node) -> None:
+    if outer.operation is not None and inner.operation is not None:
+        complete_from(inner.operation, outer.operation)
+        outer.operation.kind = "chain"
+        outer.operation.usage = outer.operation.cost = None
 
 
 _NOT_SHARED = frozenset(("kind", "name", "operation_name", "latency", "unmapped", "failure", "http_status", "usage",

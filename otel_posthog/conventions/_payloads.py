@@ -6,6 +6,7 @@ OpenAI chat, completions, responses and embeddings; Anthropic messages; Gemini; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from otel_posthog.conventions._attributes import UnusableError, flag, integer, number, strings
@@ -43,8 +44,9 @@ _PARAMETER_NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "reasoning_effort": ("reasoning_effort", str),
     "service_tier": ("service_tier", str),
 }
-_KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "reasoning", "thinking", "user", "logprobs",
-                    "encoding_format", "metadata", "store", "text", "stream_options", "response_mime_type")  # fmt: skip
+_KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "reasoning", "thinking", "user",
+                    "logprobs", "encoding_format", "metadata", "store", "text", "stream_options",
+                    "response_mime_type")  # fmt: skip
 
 
 def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
@@ -65,10 +67,8 @@ def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
     if isinstance(model, str) and model:
         operation.request_model = operation.request_model or model
     if operation.streaming is None and given.get("stream") is not None:
-        try:
+        with suppress(UnusableError):
             operation.streaming = flag(given["stream"])
-        except UnusableError:
-            pass
 
 
 def read_request(operation: Operation, request: Json) -> None:
@@ -90,9 +90,8 @@ def read_request(operation: Operation, request: Json) -> None:
     if isinstance(given, list) and given and all(isinstance(item, list) for item in given):
         given = [message for batch in given for message in batch]  # LangChain groups messages by prompt
     found = messages_of(given, "user")
-    system = system_of(
-        first(body, "system", "instructions", "system_instruction", "systemInstruction", "system_prompt")
-    )
+    instructions = first(body, "system", "instructions", "system_instruction", "systemInstruction", "system_prompt")
+    system = system_of(instructions)
     if found is not None or system:
         operation.input = [*system, *(found or [])]
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, number, state, strings, structure, text
+from otel_posthog.conventions._attributes import Attributes, state, strings, structure, text
 from otel_posthog.conventions._common import merge_metadata
 from otel_posthog.conventions._failures import status_in
 from otel_posthog.conventions._messages import messages_of
@@ -148,6 +148,3 @@ def _arguments(given: Json) -> Json:
         if isinstance(given, list) and len(given) == 1:
             return given[0]
     return given
-
-
-__all__ = ["KINDS", "number", "read", "recognises"]

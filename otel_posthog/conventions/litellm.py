@@ -6,10 +6,12 @@ Source: litellm 1.106 as recorded. The child span ``raw_gen_ai_request`` repeats
 from __future__ import annotations
 
 from otel_posthog.conventions import openllmetry
-from otel_posthog.conventions._attributes import Attributes, UnusableError, python_literal, state, structure, text
+from otel_posthog.conventions._attributes import Attributes, python_literal, state, structure, text
+from otel_posthog.conventions._indexed import listed, nested
+from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import merge_usage, usage_of
 from otel_posthog.conventions._providers import provider_of
-from otel_posthog.operation import Json, Operation, Text
+from otel_posthog.operation import Operation
 from otel_posthog.spans import SpanView
 
 _RAW = "raw_gen_ai_request"
@@ -17,11 +19,8 @@ _RAW = "raw_gen_ai_request"
 
 def recognises(span: SpanView) -> bool:
     """Whether LiteLLM wrote the span, or its attributes onto the app's own."""
-    return (
-        span.scope_name == "litellm"
-        or "litellm.call_id" in span.attributes
-        or "litellm.provider.model" in span.attributes
-    )
+    names = ("litellm.call_id", "litellm.provider.model")
+    return span.scope_name == "litellm" or any(name in span.attributes for name in names)
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:
@@ -60,16 +59,12 @@ def _drop_repetition(attributes: Attributes) -> None:
 
 
 def _drop_zero_costs(attributes: Attributes) -> None:
-    attributes.drop(
-        *(name for name in list(attributes) if name.startswith("gen_ai.cost.") and not attributes.peek(name))
-    )
+    costs = [name for name in attributes if name.startswith("gen_ai.cost.")]
+    attributes.drop(*(name for name in costs if not attributes.peek(name)))
 
 
 def _restore_tool_calls(operation: Operation, span: SpanView) -> None:
     """Answers that are tool calls come with ``parts: []``; the calls are in ``gen_ai.completion.N.function_call.*``."""
-    from otel_posthog.conventions._indexed import listed, nested
-    from otel_posthog.conventions._messages import messages_of
-
     if any(message.parts for message in operation.output or ()):
         return
     prefix = "gen_ai.completion."
@@ -77,14 +72,3 @@ def _restore_tool_calls(operation: Operation, span: SpanView) -> None:
     found = messages_of(listed(nested(flat)), "assistant")
     if found and any(message.parts for message in found):
         operation.output = found
-
-
-def literal(value: object) -> Json:
-    """A Python literal that must be a mapping."""
-    decoded = python_literal(value)
-    if not isinstance(decoded, dict):
-        raise UnusableError
-    return decoded
-
-
-__all__ = ["Text", "literal", "read", "recognises"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
@@ -60,8 +62,7 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("total", ("llm.cost.total",)),
 )
 
-# What OpenInference keeps out of the span reads like this (TraceConfig, hide_inputs and the like).
-REDACTED = "__REDACTED__"
+_FLATTENED = ("llm.input_messages.", "llm.output_messages.", "llm.token_count.")
 
 
 def recognises(span: SpanView) -> bool:
@@ -70,9 +71,7 @@ def recognises(span: SpanView) -> bool:
     return (
         "openinference.span.kind" in attributes
         or span.scope_name.startswith("openinference.")
-        or any(
-            name.startswith(("llm.input_messages.", "llm.output_messages.", "llm.token_count.")) for name in attributes
-        )
+        or any(name.startswith(_FLATTENED) for name in attributes)
     )
 
 
@@ -126,7 +125,9 @@ def _read_call(operation: Operation, attributes: Attributes) -> None:
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
-    usage = Usage(**{field: attributes.take(integer, *names) for field, names in USAGE})
+    usage = Usage()
+    for field, names in USAGE:
+        setattr(usage, field, attributes.take(integer, *names))
     for key, name in MODALITIES:
         count = attributes.take(integer, name)
         if count is not None:
@@ -152,8 +153,12 @@ def _read_context(operation: Operation, attributes: Attributes) -> None:
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:
     """Messages from the flattened attributes; the raw payload is read only for what they lack, and never repeated."""
-    operation.input = _messages(attributes, "llm.input_messages.") or _prompts(attributes)
-    operation.output = _messages(attributes, "llm.output_messages.") or _choices(attributes)
+    operation.input = _messages(attributes, "llm.input_messages.") or _texts(
+        attributes, "llm.prompts.", "prompt", "user"
+    )
+    operation.output = _messages(attributes, "llm.output_messages.") or _texts(
+        attributes, "llm.choices.", "completion", "assistant"
+    )
     if operation.kind == "embedding":
         operation.input = _embedded(attributes) or operation.input
     given = attributes.take(_any, "input.value")
@@ -172,13 +177,9 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
 def _read_input(operation: Operation, given: Json) -> None:
     if looks_like_request(given):
         read_request(operation, given)
-    operation.input = operation.input or [Message("user", [Text(given if isinstance(given, str) else _json(given))])]
-
-
-def _json(value: Json) -> str:
-    import orjson
-
-    return orjson.dumps(value, default=str).decode()
+    operation.input = operation.input or [
+        Message("user", [Text(given if isinstance(given, str) else orjson.dumps(given, default=str).decode())])
+    ]
 
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
@@ -204,23 +205,10 @@ def _plain(item: Json) -> Json:
     return plain
 
 
-def _prompts(attributes: Attributes) -> list[Message] | None:
-    """``llm.prompts``: the texts of a completion without roles."""
-    found = listed(nested(attributes.take_prefix("llm.prompts.")))
-    texts = [
-        item["prompt"].get("text") for item in found if isinstance(item, dict) and isinstance(item.get("prompt"), dict)
-    ]
-    return messages_of([value for value in texts if isinstance(value, str)])
-
-
-def _choices(attributes: Attributes) -> list[Message] | None:
-    found = listed(nested(attributes.take_prefix("llm.choices.")))
-    texts = [
-        item["completion"].get("text")
-        for item in found
-        if isinstance(item, dict) and isinstance(item.get("completion"), dict)
-    ]
-    return messages_of([value for value in texts if isinstance(value, str)], "assistant")
+def _texts(attributes: Attributes, prefix: str, key: str, role: str) -> list[Message] | None:
+    """``llm.prompts.N.prompt.text`` and ``llm.choices.N.completion.text``: completions without roles."""
+    found = [item.get(key) for item in listed(nested(attributes.take_prefix(prefix))) if isinstance(item, dict)]
+    return messages_of([item["text"] for item in found if isinstance(item, dict) and "text" in item], role)
 
 
 def _embedded(attributes: Attributes) -> list[Message] | None:

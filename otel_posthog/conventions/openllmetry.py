@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, identifier, state, text
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
-from otel_posthog.operation import Json, Kind, Message, Operation
+from otel_posthog.operation import Json, Kind, Message, Operation, Reasoning
 from otel_posthog.spans import SpanView
 
 # traceloop.span.kind
@@ -65,8 +67,6 @@ def _entity(attributes: Attributes, name: str) -> Json:
 
 
 def _unquoted(value: str) -> Any:
-    import orjson
-
     try:
         return orjson.loads(value)
     except ValueError:
@@ -88,11 +88,15 @@ def _read_flattened(operation: Operation, attributes: Attributes) -> None:
     operation.input = _messages(attributes, "gen_ai.prompt.", "user")
     operation.output = _messages(attributes, "gen_ai.completion.", "assistant")
     functions = listed(nested(attributes.take_prefix("llm.request.functions.")))
-    operation.tools = tools_of([{**f, "parameters": state(f.get("parameters") or f.get("input_schema"))} for f in functions
-                                if isinstance(f, dict)])  # fmt: skip
+    operation.tools = tools_of([_function(item) for item in functions if isinstance(item, dict)])
     if "llm.request.structured_output_schema" in attributes:
         operation.parameters["response_format"] = attributes.take(state, "llm.request.structured_output_schema")
     attributes.drop("llm.headers")
+
+
+def _function(item: dict[str, Any]) -> dict[str, Any]:
+    schema = item.get("parameters") or item.get("input_schema")
+    return {"name": item.get("name"), "description": item.get("description"), "parameters": state(schema)}
 
 
 def _messages(attributes: Attributes, prefix: str, role: str) -> list[Message] | None:
@@ -116,8 +120,6 @@ def _plain(item: Json) -> Json:
 
 def _joined_thinking(messages: list[Message]) -> list[Message]:
     """A thinking message belongs to the answer after it."""
-    from otel_posthog.operation import Reasoning
-
     joined: list[Message] = []
     for message in messages:
         before = joined[-1] if joined else None

@@ -126,8 +126,8 @@ def _settle_stream(operation: Operation, span: SpanView) -> None:
     """
     usage = operation.usage
     answered = operation.output or operation.response_id or (usage and (usage.input or usage.output))
+    failed = span.status_code == "ERROR" or any(event.name == "exception" for event in span.events)
     is_request = span.attributes.get("logfire.span_type") == "span" and span.scope_name != "logfire"
-    if operation.kind == "generation" and is_request and not answered and operation.failure is None:
-        if span.status_code != "ERROR" and "exception" not in {event.name for event in span.events}:
-            operation.kind = "chain"
-            operation.streaming = True
+    if operation.kind == "generation" and is_request and not answered and not failed:
+        operation.kind = "chain"
+        operation.streaming = True

@@ -103,7 +103,9 @@ def decoded(value: Any) -> Any:
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
-    usage = Usage(**{field: attributes.take(integer, *names) for field, names in USAGE})
+    usage = Usage()
+    for field, names in USAGE:
+        setattr(usage, field, attributes.take(integer, *names))
     details = attributes.peek("ai.response.providerMetadata")
     # Since version 6 the input is a total with details; before, it was the provider's own number.
     itemised = "ai.usage.inputTokenDetails.noCacheTokens" in attributes

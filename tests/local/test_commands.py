@@ -1,0 +1,237 @@
+"""The `otel-posthog local` command: what a person sees."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from otel_posthog.cli import build
+from otel_posthog.local import LocalPostHog
+from otel_posthog.local.store import StoredEvent
+from otel_posthog.local.trees import totals, tree
+from otel_posthog.local.views import event_line, trace_tree
+
+
+def stored(name: str = "$ai_span", **properties: Any) -> StoredEvent:
+    known = {f"$ai_{key}": value for key, value in properties.items() if key != "at"}
+    return {
+        "event": name,
+        "distinct_id": "user-1",
+        "uuid": str(uuid4()),
+        "timestamp": f"2026-01-02T03:04:{properties.get('at', 5):02d}Z",
+        "properties": {"$ai_trace_id": "trace-1", **known},
+        "path": "/batch/",
+        "deliveries": 1,
+    }
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(build(), ["local", *arguments], env={"COLUMNS": "160"})
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """A database with the traces trace-1, trace-1-b and other, sent over HTTP."""
+    path = tmp_path / "events.db"
+    agent = stored(span_id="a", span_name="weather agent", parent_id="trace-1", latency=2.5)
+    call = stored(
+        "$ai_generation",
+        span_id="b",
+        parent_id="a",
+        model="gpt-5-mini",
+        input_tokens=812,
+        output_tokens=64,
+        cache_read_input_tokens=512,
+        total_cost_usd=0.0012,
+        at=6,
+    )
+    tool = stored(span_id="c", parent_id="a", span_name="get_weather", is_error=True, error="no city", at=7)
+    named = stored("$ai_trace", span_name="Weather question")
+    events = [agent, call, tool, named, stored(trace_id="trace-1-b"), stored(trace_id="other")]
+    keys = ("event", "distinct_id", "uuid", "timestamp", "properties")
+    batch = [{key: event[key] for key in keys} for event in events]  # type: ignore[literal-required]
+    with LocalPostHog(database=path) as posthog:
+        document = {"api_key": "phc_test", "batch": batch}
+        assert requests.post(posthog.url + "/batch/", json=document, timeout=10).ok
+    return str(path)
+
+
+def test_show_draws_the_tree_of_a_trace(database: str) -> None:
+    result = run("show", "trace-1", "--database", database)
+    assert result.exit_code == 0, result.output
+    lines = [line.rstrip() for line in result.output.splitlines()]
+    assert lines == [
+        "Weather question trace-1  812 → 64 tokens  $0.0012  2.50 s  ✗ 1 failed",
+        "└── span weather agent  2.50 s",
+        "    ├── generation gpt-5-mini  812 → 64 tokens (cache 512)  $0.0012",
+        "    └── span get_weather  ✗ no city",
+    ]
+
+
+def test_show_takes_the_beginning_of_an_id(database: str) -> None:
+    result = run("show", "oth", "--database", database)
+    assert result.exit_code == 0
+    assert "other" in result.output
+
+
+@pytest.mark.parametrize(
+    ("trace_id", "words"),
+    [
+        ("nope", "no trace starts with 'nope'"),
+        ("tr", "2 traces start with 'tr': trace-1, trace-1-b"),
+    ],
+)
+def test_show_says_why_it_shows_nothing(database: str, trace_id: str, words: str) -> None:
+    result = run("show", trace_id, "--database", database)
+    assert result.exit_code == 1
+    assert words in result.output
+
+
+def test_list_shows_each_trace_with_its_sums(database: str) -> None:
+    result = run("--database", database, "list")  # before the subcommand works as well
+    assert result.exit_code == 0
+    rows = {line.split()[0]: line for line in result.output.splitlines()}
+    assert list(rows) == ["trace", "trace-1", "trace-1-b", "other"]
+    for cell in ("Weather question", "2026-01-02 03:04:05", "812 → 64 tokens", "$0.0012", "2.50 s"):
+        assert cell in rows["trace-1"]
+
+
+def test_list_can_show_every_event(database: str) -> None:
+    result = run("list", "--events", "--database", database)
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) == 7
+
+
+def test_a_missing_database_is_named(tmp_path: Path) -> None:
+    result = run("list", "--database", str(tmp_path / "none.db"))
+    assert result.exit_code == 1
+    assert "none.db does not exist" in result.output
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_bad_fault_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    result = run("--fail", "503:often=1", "--database", str(tmp_path / "x.db"))
+    assert result.exit_code == 2
+    assert "unknown option 'often'" in result.output
+
+
+def test_a_taken_port_is_explained(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("--port", str(port), "--database", str(tmp_path / "x.db"))
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in result.output
+
+
+def plain(what: object) -> list[str]:
+    console = Console(width=160, color_system=None)
+    with console.capture() as capture:
+        console.print(what)
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_a_line_tells_what_an_event_is() -> None:
+    event = stored(
+        "$ai_generation",
+        trace_id="0123456789abcdef",
+        model="gpt-5-mini",
+        input_tokens=10,
+        output_tokens=0,
+        latency=0.25,
+        is_error=True,
+        error={"message": "rate\nlimit"},
+    )
+    event["deliveries"] = 2
+    assert plain(event_line(event)) == [
+        "03:04:05 generation gpt-5-mini  10 → 0 tokens  250 ms  user-1  trace 01234567  ✗ rate limit  delivered 2 times"
+    ]
+
+
+def test_text_from_events_is_not_taken_for_markup() -> None:
+    assert "[red]x[/] [/]" in plain(event_line(stored(span_name="[red]x[/] [/]")))[0]
+
+
+def outline(events: list[StoredEvent]) -> list[Any]:
+    def of(nodes: list[Any]) -> list[Any]:
+        return [(node.id, of(node.children)) if node.children else node.id for node in nodes]
+
+    return of(tree(events))
+
+
+def test_the_tree_follows_the_rules_of_posthog() -> None:
+    events = [
+        stored(span_id="late", parent_id="root", at=9),
+        stored(span_id="root", parent_id="trace-1", at=1),
+        stored("$ai_generation", generation_id="g", span_id="x", parent_id="root", at=3),
+        stored(span_id="orphan", parent_id="nobody", at=4),
+        stored(span_id="bare", at=5),
+        stored("$ai_trace", span_id="trace-1", at=0),
+        stored(span_id="trace-1", parent_id="root", at=6),  # an id taken twice: no parent of roots
+        stored("$ai_evaluation", span_id="judge", target_span_id="g", at=8),
+    ]
+    assert outline(events) == [("root", [("g", ["judge"]), "trace-1", "late"]), "orphan", "bare"]
+
+
+def test_events_that_are_each_others_parents_are_still_drawn_once() -> None:
+    events = [
+        stored(span_id="a", parent_id="b", at=1),
+        stored(span_id="b", parent_id="a", at=2),
+        stored(span_id="self", parent_id="self", at=3),
+    ]
+    assert outline(events) == ["self", ("a", ["b"])]
+    assert len(plain(trace_tree("trace-1", events))) == 4
+
+
+def test_a_deep_trace_is_drawn() -> None:
+    events = [stored(span_id=str(n), parent_id=str(n - 1)) for n in range(300)]
+    lines = plain(trace_tree("trace-1", events))
+    assert len(lines) == 301
+    assert lines[-1].endswith("[level 300] span")
+
+
+def test_totals_count_as_posthog_does() -> None:
+    agent = stored(span_id="a", parent_id="trace-1", latency=3, input_tokens=99)
+    calls = [stored("$ai_generation", parent_id="a", latency=1, input_tokens=5) for _ in range(2)]
+    assert totals([agent, *calls]).latency == 3
+    assert totals(calls).latency == 2
+    assert totals([agent, *calls]).input_tokens == 10
+    assert totals(calls).cost is None
+
+
+def test_the_command_runs_prints_events_and_stops_when_asked(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "otel_posthog.cli", "local", "--port", "0"]
+    command += ["--database", str(tmp_path / "events.db"), "--fail", "503:times=1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    try:
+        assert process.stdout is not None
+        url = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert url is not None
+        event = stored("$ai_generation", model="gpt-5-mini")
+        document = {"api_key": "phc_test", "batch": [event]}
+        codes = [requests.post(url[0] + "/batch/", json=document, timeout=10).status_code for _ in range(2)]
+        assert codes == [503, 200]
+        line = next(line for line in process.stdout if "gpt-5-mini" in line)
+        assert "generation" in line
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['click'] = None; from otel_posthog import cli; cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == 'This command needs the extra: pip install "otel-posthog[local]"\n'
