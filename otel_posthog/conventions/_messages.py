@@ -48,6 +48,9 @@ _MESSAGE_KEYS = frozenset(
      "annotations", "images")
 )  # fmt: skip
 
+# Without a role, one of these makes an object a message all the same.
+_ANSWER_KEYS = frozenset(("content", "tool_calls", "function_call", "finish_reason"))
+
 
 def role_of(role: Json, default: str) -> str:
     """PostHog's role for a role of any provider."""
@@ -70,7 +73,7 @@ def message_of(value: Json, default_role: str = "user") -> Message | None:
             part = part_of(value)
             role = "tool" if isinstance(part, ToolResult) else "assistant"
             return Message(role, [part]) if part is not None else None
-        elif "content" not in value and "tool_calls" not in value:
+        elif not _ANSWER_KEYS & value.keys():
             part = part_of(value)
             return Message(default_role, [part]) if part is not None else None
     role = role_of(value.get("role"), default_role)

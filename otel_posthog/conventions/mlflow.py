@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, UnusableError, structure
+from otel_posthog.conventions._attributes import Attributes, UnusableError, state, structure
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import tools_of
+from otel_posthog.conventions._parts import decoded
 from otel_posthog.conventions._payloads import (
     looks_like_request,
     merge_usage,
@@ -22,7 +23,7 @@ from otel_posthog.conventions._payloads import (
     read_response,
     usage_of,
 )
-from otel_posthog.operation import Json, Kind, Operation
+from otel_posthog.operation import Json, Kind, Operation, ToolCall
 from otel_posthog.spans import SpanView
 
 KINDS: dict[str, Kind] = {
@@ -75,6 +76,7 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
             operation.input_state = given
         if operation.kind == "generation":
             read_response(operation, answered)
+            _restore_streamed_calls(operation, span)
     else:
         operation.input_state, operation.output_state = given, answered
     if any(event.name.startswith("mlflow.chunk.item") for event in span.events) and operation.streaming is None:
@@ -91,12 +93,12 @@ def unquoted(value: Any) -> Json:
     if not isinstance(value, str):
         return value
     try:
-        decoded = orjson.loads(value)
+        plain = orjson.loads(value)
     except ValueError:
         return value
-    if decoded is None:
+    if plain is None:
         raise UnusableError
-    return decoded
+    return plain
 
 
 def _read_answer_usage(operation: Operation, usage: Json, answered: Json) -> None:
@@ -115,6 +117,37 @@ def _drop_repeated(operation: Operation, attributes: Attributes, request: Json) 
     if isinstance(request, dict):
         read_parameters(operation, request)
         attributes.drop(*(name for name in request if name in attributes))
+
+
+def _restore_streamed_calls(operation: Operation, span: SpanView) -> None:
+    """The answer that MLflow puts together from a stream lacks the tool calls (3.17); its chunks have them."""
+    if not operation.output or any(message.parts for message in operation.output):
+        return
+    calls: dict[int, dict[str, str]] = {}
+    for event in span.events:
+        chunk = state(event.attributes.get("mlflow.chunk.value"))
+        choices = chunk.get("choices") if isinstance(chunk, dict) else None
+        for choice in choices or ():
+            delta = choice.get("delta") if isinstance(choice, dict) else None
+            for piece in (delta.get("tool_calls") if isinstance(delta, dict) else None) or ():
+                _add_piece(calls, piece)
+    operation.output[0].parts = [
+        ToolCall(call["name"], decoded(call["arguments"]), call["id"] or None)
+        for call in calls.values()
+        if call["name"]
+    ]
+    if operation.output[0].parts:
+        operation.output[0].finish_reason = None  # it says "stop", whatever the chunks said
+        operation.finish_reasons = ["tool_calls"]
+
+
+def _add_piece(calls: dict[int, dict[str, str]], piece: Json) -> None:
+    if not isinstance(piece, dict) or not isinstance(piece.get("function"), dict):
+        return
+    call = calls.setdefault(piece.get("index") or 0, {"id": "", "name": "", "arguments": ""})
+    call["id"] = call["id"] or str(piece.get("id") or "")
+    for key in ("name", "arguments"):
+        call[key] += piece["function"].get(key) or ""
 
 
 def _read_first_token(operation: Operation, span: SpanView) -> None:

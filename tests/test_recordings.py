@@ -1,0 +1,68 @@
+"""Every recording against the recorded truth of its calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support import recordings
+from tests.support.mapping import events_of
+from tests.support.truth import Fact, call_facts, telemetry_of
+
+# Facts that the telemetry mentions without carrying them, as (recording, call, fact). Each has been looked at:
+# should one start to arrive, the test says so and the row goes.
+NOT_CARRIED: dict[tuple[str, int, str], str] = {
+    ("langchain_oi", 3, "streaming"): "the parameters say stream: false, and no event tells of a first token",
+    ("langsmith-otel", 22, "counted once"): "LangSmith ends its spans on a thread of its own, in bunches",
+    ("langsmith-otel", 22, "output tokens"): "likewise",
+    ("langsmith-otel", 24, "counted once"): "likewise",
+    ("litellm-otel-callback", 0, "user text"): "the record has the user's id in the place of the text",
+    ("litellm-otel-callback", 6, "counted once"): "LiteLLM writes onto the app's span, which ends after the call",
+    ("logfire_openai", 12, "counted once"): "the log of an abandoned stream comes with garbage collection, in call 15",
+    ("logfire_openai", 15, "counted once"): "it has the log of call 12's stream",
+    ("logfire_openai", 15, "user text"): "likewise",
+    ("logfire_openai", 15, "output tokens"): "likewise",
+    ("logfire_openai", 15, "billed input"): "likewise",
+    ("logfire_openai", 15, "answer"): "likewise",
+    ("logfire_openai", 15, "stop reason"): "likewise",
+    ("openinference-decorators", 1, "provider"): "a decorated function: nothing names a provider",
+    ("openinference-decorators", 1, "model"): "nor a model",
+    ("openlit_openai", 27, "tool call"): "OpenLIT keeps the last of two calls to the responses API",
+    ("openlit_openai", 28, "tool result"): "OpenLIT leaves out the responses API's function outputs",
+    ("openllmetry-anthropic_0.38", 10, "tool call"): "streamed tool calls are not recorded",
+    ("openllmetry-anthropic_0.38", 13, "max_tokens"): "only as part of another number",
+    ("otel-genai-openai_span-limits", 2, "tool call"): "the second call's name is cut off",
+    ("otel-genai-openai_span-limits", 3, "tool result"): "cut off",
+    ("otel-openai-agents-v2", 0, "tool result"): "the responses API refers to them by the previous response's id",
+    ("pydantic-ai1.0_v1_openai_logs", 5, "user text"): "only the agent's span has the messages of a failed call",
+    ("pydantic-ai_v2_openai", 4, "user text"): "likewise",
+    ("pydantic-ai_v5_openai", 4, "user text"): "likewise",
+    ("traceloop-sdk_decorators", 0, "tool definition"): "the second call of the run was made without tools",
+}
+
+
+def _events(name: str) -> list[dict[str, Any]]:
+    return events_of(recordings.spans(name), recordings.logs_by_span(name))
+
+
+def _facts(name: str) -> list[Fact]:
+    recording = recordings.load(name)
+    events = _events(name)
+    found: list[Fact] = []
+    for call in recording["calls"]:
+        ids = call.get("span_ids_finished_during_call") or ()
+        mine = [event for event in events if event["properties"]["$ai_span_id"] in ids]
+        if mine and call["scenario"] != "none":  # "none": the app's own observation, without a model
+            found += call_facts(call, telemetry_of(recording, call), mine)
+    return found
+
+
+@pytest.mark.parametrize("name", recordings.NAMES)
+def test_facts_of_calls_arrive(name: str) -> None:
+    facts = _facts(name)
+    assert facts
+    wrong = {(name, fact.call, fact.name): fact.got for fact in facts if not fact.right}
+    assert {key: got for key, got in wrong.items() if key not in NOT_CARRIED} == {}
+    right = {(name, fact.call, fact.name) for fact in facts if fact.right}
+    assert sorted(key for key in NOT_CARRIED if key[0] == name and key in right - wrong.keys()) == []
