@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog.conventions import (
+    generic,
+    genkit,
+    haystack,
     langfuse,
     langsmith,
     litellm,
+    mcp,
     mlflow,
     openinference,
     openllmetry,
@@ -40,15 +44,19 @@ class Reader:
 
 # Most specific first: a span may carry two conventions, and the specific one knows what the other repeats.
 READERS: tuple[Reader, ...] = (
+    Reader("genkit", genkit.recognises, genkit.read),
+    Reader("haystack", haystack.recognises, haystack.read),
     Reader("vercel_ai", vercel_ai.recognises, vercel_ai.read),
     Reader("langfuse", langfuse.recognises, langfuse.read),
     Reader("langsmith", langsmith.recognises, langsmith.read),
     Reader("mlflow", mlflow.recognises, mlflow.read),
     Reader("openinference", openinference.recognises, openinference.read),
     Reader("pydantic_ai", pydantic_ai.recognises, pydantic_ai.read),
+    Reader("mcp", mcp.recognises, mcp.read),
     Reader("litellm", litellm.recognises, litellm.read),
     Reader("openllmetry", openllmetry.recognises, openllmetry.read),
     Reader("semconv", semconv.recognises, semconv.read),
+    Reader("generic", generic.recognises, generic.read),
 )
 
 

@@ -132,8 +132,11 @@ _COST: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def recognises(span: SpanView) -> bool:
-    """Whether the span carries anything of ``gen_ai.*``, or only its content in log records."""
-    return any(name.startswith("gen_ai.") for name in span.attributes) or any(
+    """Whether the span carries anything of ``gen_ai.*``, or only its content in log records.
+
+    A conversation id alone is none of it: apps set it on their server span, next to ``user.id``.
+    """
+    return any(name.startswith("gen_ai.") and name != "gen_ai.conversation.id" for name in span.attributes) or any(
         event.name.startswith("gen_ai.") for event in (*span.logs, *span.events)
     )
 

@@ -1,0 +1,66 @@
+"""Spans of AI libraries that follow no convention, with ``llm.*`` or ``ai.*`` names: the best event they can be."""
+
+from __future__ import annotations
+
+from otel_posthog.conventions import semconv
+from otel_posthog.conventions._attributes import Attributes, flag, integer, number, state, text
+from otel_posthog.conventions._common import set_provider
+from otel_posthog.conventions._messages import messages_of
+from otel_posthog.conventions._payloads import read_request, read_response
+from otel_posthog.operation import Kind, Operation, Usage
+from otel_posthog.spans import SpanView
+
+_PREFIXES = ("llm.", "$ai_")
+
+USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("input", ("llm.usage.prompt_tokens", "llm.usage.input_tokens", "llm.prompt_tokens", "llm.input_tokens",
+               "llm.tokens.input", "llm.token_count.input")),
+    ("output", ("llm.usage.completion_tokens", "llm.usage.output_tokens", "llm.completion_tokens",
+                "llm.output_tokens", "llm.tokens.output", "llm.token_count.output")),
+    ("total", ("llm.usage.total_tokens", "llm.total_tokens", "llm.tokens.total")),
+)  # fmt: skip
+
+PARAMETERS = (
+    ("temperature", number, ("llm.temperature", "llm.request.temperature")),
+    ("max_tokens", integer, ("llm.max_tokens", "llm.request.max_tokens")),
+    ("top_p", number, ("llm.top_p",)),
+)
+
+
+def recognises(span: SpanView) -> bool:
+    """Whether any attribute speaks of an LLM, or is a PostHog property that the app set itself."""
+    return any(name.startswith(_PREFIXES) for name in span.attributes)
+
+
+def read(span: SpanView, attributes: Attributes) -> Operation:
+    """The operation of a span of an unknown library."""
+    operation = Operation(kind="other")
+    set_provider(operation, attributes, attributes.take(text, "llm.provider"), "llm.provider")
+    set_provider(operation, attributes, attributes.take(text, "llm.vendor", "llm.system"), "llm.vendor")
+    operation.request_model = attributes.take(text, "llm.request.model", "llm.model", "llm.model_name")
+    operation.response_model = attributes.take(text, "llm.response.model")
+    operation.streaming = attributes.take(flag, "llm.stream", "llm.streaming", "llm.is_streaming")
+    usage = Usage()
+    for field, names in USAGE:
+        setattr(usage, field, attributes.take(integer, *names))
+    operation.usage = usage
+    for name, convert, names in PARAMETERS:
+        value = attributes.take(convert, *names)
+        if value is not None:
+            operation.parameters[name] = value
+    read_request(operation, attributes.take(state, "llm.messages", "llm.prompt", "llm.prompts", "llm.input"))
+    answer = attributes.take(state, "llm.completion", "llm.response", "llm.output", "llm.completions")
+    if isinstance(answer, dict):
+        read_response(operation, answer)
+    operation.output = operation.output or messages_of(answer, "assistant")
+    operation.kind = _kind(operation, attributes)
+    semconv.fill(operation, span, attributes)
+    return operation
+
+
+def _kind(operation: Operation, attributes: Attributes) -> Kind:
+    """What the app states (``$ai_input_tokens``…) counts as much as what the library writes."""
+    model = operation.request_model or operation.response_model or attributes.peek("$ai_model")
+    called = operation.output or (operation.usage and operation.usage.output is not None)
+    stated = "$ai_output_tokens" in attributes or "$ai_output_choices" in attributes
+    return "generation" if model and (called or stated) else "other"

@@ -1,0 +1,135 @@
+"""Genkit: ``genkit:*`` attributes, with input and output as JSON.
+
+Source: Genkit's tracing (js/core/src/tracing, py genkit.core.trace): ``genkit:type``, ``genkit:metadata:subtype``,
+``genkit:input``, ``genkit:output``, ``genkit:state``; its model request and response schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from otel_posthog.conventions import semconv
+from otel_posthog.conventions._attributes import Attributes, structure, text
+from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._parts import first
+from otel_posthog.conventions._payloads import merge_usage, read_parameters
+from otel_posthog.conventions._providers import provider_of
+from otel_posthog.conventions._recovery import json_prefix
+from otel_posthog.operation import Failure, Json, Kind, Operation, Usage
+from otel_posthog.spans import SpanView
+
+KINDS: dict[str, Kind] = {
+    "model": "generation",
+    "embedder": "embedding",
+    "tool": "tool",
+    "tool.v2": "tool",
+    "flow": "chain",
+    "flowStep": "chain",
+    "agent": "agent",
+    "prompt": "prompt",
+    "executable-prompt": "prompt",
+    "retriever": "retrieval",
+    "reranker": "rerank",
+    "evaluator": "evaluation",
+}
+
+# Genkit's usage object. Cached tokens are inside the input, thoughts outside the output (as Gemini counts).
+USAGE = (
+    ("input", "inputTokens"),
+    ("output", "outputTokens"),
+    ("total", "totalTokens"),
+    ("cache_read", "cachedContentTokens"),
+    ("reasoning", "thoughtsTokens"),
+)
+
+
+def recognises(span: SpanView) -> bool:
+    """Whether Genkit wrote the span."""
+    return "genkit:name" in span.attributes or "genkit:type" in span.attributes
+
+
+def read(span: SpanView, attributes: Attributes) -> Operation:
+    """The operation of a Genkit action."""
+    subtype = attributes.take(text, "genkit:metadata:subtype")
+    kind = attributes.take(text, "genkit:type")
+    operation = Operation(kind=KINDS.get(subtype or "", KINDS.get(kind or "", "chain")), framework="genkit")
+    operation.name = attributes.take(text, "genkit:name")
+    given = attributes.take(_json, "genkit:input")
+    answered = attributes.take(_json, "genkit:output")
+    if attributes.take(text, "genkit:state") == "error":
+        operation.failure = Failure(message=span.status_message)
+    if operation.is_call:
+        _read_model(operation)
+        _read_call(operation, given, answered)
+    else:
+        operation.input_state, operation.output_state = given, answered
+    semconv.fill(operation, span, attributes)
+    return operation
+
+
+def _json(value: Any) -> Json:
+    return json_prefix(value)[0] if isinstance(value, str) else structure(value)
+
+
+def _read_model(operation: Operation) -> None:
+    """A model action is named ``provider/model``."""
+    provider, _, model = (operation.name or "").partition("/")
+    operation.provider = provider_of(provider) if model else None
+    operation.request_model = model or provider or None
+
+
+def _read_call(operation: Operation, given: Json, answered: Json) -> None:
+    request = given if isinstance(given, Mapping) else {}
+    config = request.get("config")
+    if isinstance(config, Mapping):
+        read_parameters(operation, config)
+    operation.tools = tools_of(request.get("tools"))
+    operation.input = messages_of(_plain(first(dict(request), "messages", "input", "documents")))
+    response = answered if isinstance(answered, Mapping) else {}
+    message = response.get("message") or next(iter(response.get("candidates") or ()), None)
+    reason = response.get("finishReason")
+    if isinstance(message, Mapping) and operation.kind == "generation":
+        operation.output = messages_of(_plain([message]), "assistant")
+    if isinstance(reason, str):
+        operation.finish_reasons = [reason]
+    stated = response.get("usage")
+    if isinstance(stated, Mapping):
+        usage = Usage()
+        for field, name in USAGE:
+            count = stated.get(name)
+            if isinstance(count, (int, float)) and not isinstance(count, bool):
+                setattr(usage, field, int(count))
+        merge_usage(operation, usage)
+
+
+def _plain(messages: Json) -> Json:
+    """Genkit's parts, ``{toolRequest}``, ``{toolResponse}`` and ``{media}``, as everybody else writes them."""
+    if not isinstance(messages, list):
+        return messages
+    plain = []
+    for message in messages:
+        if not isinstance(message, Mapping):
+            continue
+        content = message.get("content")
+        parts = [_part(part) for part in content] if isinstance(content, list) else content
+        plain.append({**message, "content": parts, "metadata": None})
+    return plain
+
+
+def _part(part: Json) -> Json:
+    if not isinstance(part, Mapping):
+        return part
+    for key, kind in (("toolRequest", "tool_call"), ("toolResponse", "tool_result")):
+        inner = part.get(key)
+        if isinstance(inner, Mapping):
+            return {"type": kind, "id": inner.get("ref"), "name": inner.get("name"), "arguments": inner.get("input"),
+                    "result": inner.get("output")}  # fmt: skip
+    media = part.get("media")
+    if isinstance(media, Mapping):
+        mime_type = str(media.get("contentType") or "")
+        return {"type": "image" if mime_type.startswith("image/") else "file", "mime_type": mime_type or None,
+                "url": media.get("url")}  # fmt: skip
+    if isinstance(part.get("reasoning"), str):
+        return {"type": "reasoning", "text": part["reasoning"]}
+    return dict(part)
