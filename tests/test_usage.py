@@ -1,0 +1,119 @@
+"""Token counts: what PostHog prices must equal what the provider bills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from otel_posthog.conventions._payloads import usage_of
+from otel_posthog.events.usage import token_properties
+from otel_posthog.operation import Operation, Usage
+from tests.support.made import made_span
+from tests.support.mapping import events_of
+from tests.support.truth import billed_input
+
+
+def priced(usage: Usage, provider: str = "openai", model: str = "gpt-4o") -> dict[str, Any]:
+    return token_properties(Operation(kind="generation", provider=provider, request_model=model, usage=usage))
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "bedrock"])
+@pytest.mark.parametrize(("stated", "inside"), [(2310, True), (262, False)])
+def test_the_billed_input_is_the_same_wherever_the_cache_was_counted(provider: str, stated: int, inside: bool) -> None:
+    properties = priced(Usage(input=stated, cache_read=2048, cache_inside=inside), provider)
+    assert billed_input(properties) == 2310
+    assert properties["$ai_cache_read_input_tokens"] == 2048
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "exclusive"),
+    [
+        ("openai", "gpt-4o", False),
+        ("gemini", "gemini-2.5-pro", False),
+        ("anthropic", "claude-sonnet-4-5", True),
+        ("bedrock", "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", True),
+        ("bedrock", "amazon.nova-lite-v1:0", False),
+    ],
+)
+def test_the_flag_agrees_with_what_posthog_assumes(provider: str, model: str, exclusive: bool) -> None:
+    properties = priced(Usage(input=2310, cache_read=2048), provider, model)
+    assert properties["$ai_cache_reporting_exclusive"] is exclusive
+    assert properties["$ai_input_tokens"] == (262 if exclusive else 2310)
+
+
+def test_the_flag_is_set_for_zero_cached_tokens_and_absent_for_unknown() -> None:
+    assert priced(Usage(input=10, cache_read=0))["$ai_cache_reporting_exclusive"] is False
+    assert "$ai_cache_reporting_exclusive" not in priced(Usage(input=10))
+
+
+def test_more_cached_than_counted_means_that_the_cache_is_outside() -> None:
+    assert priced(Usage(input=262, cache_read=2048, cache_inside=True))["$ai_input_tokens"] == 2310
+
+
+def test_cache_writes_add_up_from_their_lives() -> None:
+    properties = priced(Usage(input=1890, cache_write_5m=1000, cache_write_1h=536))
+    assert properties["$ai_cache_creation_input_tokens"] == 1536
+    assert properties["$ai_cache_creation_5m_input_tokens"] == 1000
+    assert properties["$ai_cache_creation_1h_input_tokens"] == 536
+
+
+@pytest.mark.parametrize(
+    ("usage", "output"),
+    [
+        (Usage(input=18, output=211, reasoning=192, total=229), 211),
+        (Usage(input=18, output=19, reasoning=192, total=229), 211),
+        (Usage(output=19, reasoning=192), 211),
+        (Usage(output=211, reasoning=192), 211),
+        (Usage(output=211), 211),
+        (Usage(output=0, reasoning=0), 0),
+    ],
+)
+def test_output_includes_reasoning(usage: Usage, output: int) -> None:
+    assert priced(usage)["$ai_output_tokens"] == output
+
+
+@pytest.mark.parametrize(
+    ("stated", "input", "cached", "inside"),
+    [
+        ({"prompt_tokens": 2310, "prompt_tokens_details": {"cached_tokens": 2048}}, 2310, 2048, True),
+        ({"input_tokens": 2310, "input_tokens_details": {"cached_tokens": 2048}}, 2310, 2048, True),
+        ({"input_tokens": 262, "cache_read_input_tokens": 2048}, 262, 2048, False),
+        ({"inputTokens": 262, "cacheReadInputTokens": 2048}, 262, 2048, False),
+        ({"promptTokenCount": 2310, "cachedContentTokenCount": 2048}, 2310, 2048, True),
+        ({"input": 2310, "output": 8, "total": 2318, "cache_read_input_tokens": 2048}, 2310, 2048, True),
+        ({"prompt_tokens": 2310, "cache_read_input_tokens": 2048}, 2310, 2048, True),
+    ],
+    ids=["OpenAI chat", "OpenAI responses", "Anthropic", "Bedrock", "Gemini", "total without cache", "LiteLLM"],
+)
+def test_usage_objects_of_providers(stated: dict[str, Any], input: int, cached: int, inside: bool) -> None:
+    usage = usage_of(stated)
+    assert (usage.input, usage.cache_read, usage.cache_inside) == (input, cached, inside)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "prop"),
+    [
+        ("gen_ai.usage.prompt_tokens", "$ai_input_tokens"),
+        ("gen_ai.usage.completion_tokens", "$ai_output_tokens"),
+        ("gen_ai.usage.cache_read_input_tokens", "$ai_cache_read_input_tokens"),
+        ("gen_ai.usage.cache_write.input_tokens", "$ai_cache_creation_input_tokens"),
+        ("gen_ai.usage.cache_creation.input_tokens", "$ai_cache_creation_input_tokens"),
+        ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens", "$ai_cache_creation_1h_input_tokens"),
+        ("gen_ai.usage.reasoning.output_tokens", "$ai_reasoning_tokens"),
+        ("gen_ai.usage.reasoning_tokens", "$ai_reasoning_tokens"),
+        ("gen_ai.usage.audio.input_tokens", "$ai_audio_input_tokens"),
+        ("gen_ai.usage.image.input_tokens", "$ai_image_input_tokens"),
+        ("gen_ai.usage.text.output_tokens", "$ai_text_output_tokens"),
+    ],
+)
+@pytest.mark.parametrize("value", [7, 7.0, "7"])
+def test_synonyms_and_forms_of_counts(attribute: str, prop: str, value: Any) -> None:
+    (event,) = events_of([made_span(attributes={"gen_ai.operation.name": "chat", attribute: value})])
+    assert event["properties"][prop] == 7
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, "many", float("nan"), float("inf")])
+def test_what_is_no_count_is_absent(value: Any) -> None:
+    (event,) = events_of([made_span(attributes={"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": value})])
+    assert "$ai_input_tokens" not in event["properties"]
