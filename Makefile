@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo test lint types bench docs record clean
+.PHONY: install demo test test-lowest lint types bench docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -19,6 +19,16 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# The instrumentations want newer SDKs; the tests that need them skip themselves here.
+$(VENV)-lowest/.installed: pyproject.toml tests/lowest.txt
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-lowest/bin/python -m pip install --quiet --editable ".[local]" --group tests-core --constraint tests/lowest.txt
+	touch $@
+
+test-lowest: $(VENV)-lowest/.installed
+	$(VENV)-lowest/bin/python -m pytest
 
 lint: install
 	$(BIN)/ruff check && $(BIN)/ruff format --check
