@@ -98,7 +98,7 @@ def main() -> int:
     """Make the calls and show what arrived."""
     # In its default mode the instrumentation writes prompts and answers in log records.
     os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "true"
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 132)
     with LocalPostHog() as posthog, FakeLLM() as llm:
         handle = otel_posthog.configure(api_key="phc_demo", host=posthog.url)
         OpenAIInstrumentor().instrument(

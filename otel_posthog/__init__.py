@@ -3,6 +3,7 @@
 from otel_posthog._version import __version__
 from otel_posthog.capture import Stats
 from otel_posthog.configure import Handle, configure
+from otel_posthog.conventions import Reader
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.logs import PostHogLogRecordProcessor
 from otel_posthog.processor import PostHogSpanProcessor
@@ -14,6 +15,7 @@ __all__ = [
     "PostHogLogRecordProcessor",
     "PostHogSpanExporter",
     "PostHogSpanProcessor",
+    "Reader",
     "Settings",
     "Stats",
     "__version__",

@@ -116,8 +116,7 @@ class EnvironmentSpanExporter(PostHogSpanExporter):
         except ConfigurationError as error:
             logger.error("Nothing is sent to PostHog: %s", error)
             settings = Settings(disabled=True, api_key="phc_disabled")
-        super().__init__(settings=settings)
-        self.log_records = _environment_records
+        super().__init__(settings=settings, log_records=_environment_records)
 
 
 def attach_log_records() -> None:

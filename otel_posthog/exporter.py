@@ -11,13 +11,12 @@ from opentelemetry.context import attach, detach, set_value
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_posthog import conventions
-from otel_posthog.capture import CaptureClient, Encoded, Ledger, Stats, encode
-from otel_posthog.events import Shape, event_of
+from otel_posthog.capture import CaptureClient, Ledger, Stats
+from otel_posthog.conventions import Reader
 from otel_posthog.logs import LogRecords
+from otel_posthog.mapper import Mapper
 from otel_posthog.settings import Settings
-from otel_posthog.spans import view_of
-from otel_posthog.traces import Node, connect
+from otel_posthog.traces import Node
 
 logger = logging.getLogger("otel_posthog")
 
@@ -32,6 +31,8 @@ class PostHogSpanExporter(SpanExporter):
         api_key: project API key (``phc_…``); default: the environment.
         host: where PostHog ingests; default ``https://us.i.posthog.com``.
         settings: ready settings, instead of single options.
+        readers: readers of your own conventions, asked before the built-in ones.
+        log_records: where message content from log records waits for its span; default: a store of its own.
         options: every other option of :class:`~otel_posthog.Settings`.
 
     Raises:
@@ -46,53 +47,49 @@ class PostHogSpanExporter(SpanExporter):
         host: str | None = None,
         *,
         settings: Settings | None = None,
+        readers: Sequence[Reader] = (),
+        log_records: LogRecords | None = None,
         **options: Any,
     ) -> None:
         self._settings = settings or Settings.load(api_key=api_key, host=host, **options)
-        self._shape = Shape(
-            content=self._settings.capture_content,
-            unmapped=self._settings.capture_unmapped,
-            distinct_id=self._settings.distinct_id,
-            properties=self._settings.properties,
-        )
-        self.log_records = LogRecords()
+        self.log_records = LogRecords() if log_records is None else log_records
+        self.mapper = Mapper(self._settings, self.log_records, self._unmappable, readers)
         self._ledger = Ledger()
         self._client = CaptureClient(self._settings, self._ledger)
         self._stopped = threading.Event()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Map and deliver; ``FAILURE`` only if events were lost. Never raises."""
-        if self._stopped.is_set() or self._settings.disabled:
-            return SpanExportResult.SUCCESS if self._settings.disabled else SpanExportResult.FAILURE
+        nodes = [self.mapper.node_of(span) for span in spans] if not self._settings.disabled else []
+        return SpanExportResult.SUCCESS if self.export_nodes(nodes) else SpanExportResult.FAILURE
+
+    def export_nodes(self, nodes: Sequence[Node], relatives: Sequence[Node] = ()) -> bool:
+        """Deliver what the nodes say; ``relatives`` only tell where they belong. Never raises."""
+        if self._settings.disabled:
+            return True
+        if self._stopped.is_set():
+            return False
         # Instrumentations honour this key: our own requests must not become spans.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION, True))
         try:
-            events = self._events(spans)
-            delivered = self._client.send(events) if events else True
+            events = self.mapper.events_of(nodes, relatives)
+            return self._client.send(events) if events else True
         except Exception as error:  # a bug of ours must not reach the app
             self._ledger.warn("export", f"an export to PostHog failed: {type(error).__name__}", logging.ERROR)
             logger.debug("export failed", exc_info=True)
-            delivered = False
+            return False
         finally:
             detach(token)
-        return SpanExportResult.SUCCESS if delivered else SpanExportResult.FAILURE
 
-    def _events(self, spans: Sequence[ReadableSpan]) -> list[Encoded]:
-        nodes = []
-        for span in spans:
-            context = span.get_span_context()
-            logs = self.log_records.take(context.trace_id, context.span_id) if context else ()
-            view = view_of(span, logs)
-            operation = conventions.read(view)
-            if operation is not None and not self._settings.capture_spans and not operation.is_call:
-                operation = None
-            nodes.append(Node(view, operation))
-        connect(nodes)
-        return [
-            encode(event_of(node.operation, node.view, node.parent_id, self._shape))
-            for node in nodes
-            if node.operation is not None
-        ]
+    def lost(self, count: int) -> None:
+        """Spans that a full queue has refused."""
+        self._ledger.accepted(count)
+        self._ledger.dropped(count, "queue_full", "the queue is full: PostHog takes them more slowly than they come")
+
+    def _unmappable(self, error: Exception) -> None:
+        self._ledger.accepted(1)
+        self._ledger.dropped(1, "mapping_failed", f"mapping a span raised {type(error).__name__}")
+        logger.debug("mapping failed", exc_info=error)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Nothing is buffered here: every event is delivered or given up when ``export`` returns."""

@@ -20,7 +20,7 @@ _SEPARATES = frozenset(("tool", "agent", "retrieval", "rerank", "guardrail", "ev
 
 @dataclass(slots=True)
 class Node:
-    """A span and its operation; ``None`` if it is not sent. ``parent_id`` is the parent as it is sent."""
+    """A span and its operation, ``None`` if it is no AI span. ``parent_id`` is the parent as it is sent."""
 
     view: SpanView
     operation: Operation | None
@@ -34,9 +34,7 @@ def connect(nodes: Iterable[Node], once: bool = True) -> None:
     for node in sent:
         _inherit(node, by_id)
     if once:
-        # Innermost first, so that what only the outermost knew comes down all the way.
-        for node in sorted(sent, key=lambda node: -_depth(node, by_id)):
-            _count_once(node, by_id)
+        _count_nested_once(sent, by_id)
     for node in sent:
         node.parent_id = _parent(node, by_id)
     if once:
@@ -82,6 +80,11 @@ def _inherit(node: Node, by_id: Mapping[str, Node]) -> None:
         operation.session = operation.session or _first_text(attributes, SESSION_ATTRIBUTES)
 
 
+def identity_of(attributes: Mapping[str, Json]) -> dict[str, Json]:
+    """The attributes that say whose a span is."""
+    return {name: attributes[name] for name in (*USER_ATTRIBUTES, *SESSION_ATTRIBUTES) if name in attributes}
+
+
 def _first_text(attributes: Mapping[str, Json], names: tuple[str, ...]) -> str | None:
     for name in names:
         value = attributes.get(name)
@@ -90,23 +93,43 @@ def _first_text(attributes: Mapping[str, Json], names: tuple[str, ...]) -> str |
     return None
 
 
-def _count_once(inner: Node, by_id: Mapping[str, Node]) -> None:
+def _count_nested_once(sent: Iterable[Node], by_id: Mapping[str, Node]) -> None:
     """A model call inside a model call is the same one, recorded by two instrumentations: the inner one counts.
 
-    It learns what only the outer one knew, unless the outer one has several calls inside (retries): then nobody can
-    say whose the messages are.
+    It learns what only the outer one knew. Of several calls inside (retries) each learns what was asked for, and none
+    the answer and its price: nobody can say whose they are.
     """
-    if inner.operation is None or inner.operation.kind not in ("generation", "embedding"):
-        return
-    for outer in _ancestors(inner, by_id):
+    inside: dict[str, list[Node]] = {}
+    for node in sent:
+        outer = _enclosing_call(node, by_id)
+        if outer is not None:
+            inside.setdefault(outer.view.span_id, []).append(node)
+    # Outermost first, so that what only that one knew comes down all the way.
+    for outer_id in sorted(inside, key=lambda span_id: _depth(by_id[span_id], by_id)):
+        outer, inner = by_id[outer_id], inside[outer_id]
+        for node in inner:
+            _merge(outer, node, alone=len(inner) == 1)
+    for outer_id in inside:
+        _demote(by_id[outer_id])
+
+
+def _enclosing_call(node: Node, by_id: Mapping[str, Node]) -> Node | None:
+    if node.operation is None or not node.operation.is_call:
+        return None
+    for outer in _ancestors(node, by_id):
         operation = outer.operation
-        if operation is None:
-            continue
-        if operation.kind in _SEPARATES:
-            return
-        if operation.kind == inner.operation.kind:
-            _merge(outer, inner)
-            return
+        if operation is not None and operation.kind in _SEPARATES:
+            return None
+        if operation is not None and operation.kind == node.operation.kind:
+            return outer
+    return None
+
+
+def _demote(node: Node) -> None:
+    """A second record of a call is a wrapper, without a price."""
+    if node.operation is not None:
+        node.operation.kind = "chain"
+        node.operation.usage = node.operation.cost = None
 
 
 def _count_twins_once(sent: Iterable[Node]) -> None:
@@ -122,6 +145,7 @@ def _count_twins_once(sent: Iterable[Node]) -> None:
                 break
             if _are_twins(outer, inner):
                 _merge(outer, inner)
+                _demote(outer)
                 if inner.view.trace_id == outer.view.trace_id:
                     inner.parent_id = outer.view.span_id
                 break
@@ -156,29 +180,36 @@ def _same_words(one: Operation, two: Operation) -> bool:
     return bool(counted)
 
 
-def _merge(outer: Node, inner: Node) -> None:
+def _merge(outer: Node, inner: Node, alone: bool = True) -> None:
     if outer.operation is not None and inner.operation is not None:
-        complete_from(inner.operation, outer.operation)
-        outer.operation.kind = "chain"
-        outer.operation.usage = outer.operation.cost = None
+        complete_from(inner.operation, outer.operation, alone)
 
 
-_NOT_SHARED = frozenset(("kind", "name", "operation_name", "latency", "unmapped", "failure", "http_status", "usage",
-                         "cost", "parameters", "metadata", "stated", "truncated", "input", "output"))  # fmt: skip
+_NOT_SHARED = frozenset(
+    ("kind", "name", "operation_name", "latency", "unmapped", "failure", "http_status", "usage", "cost", "parameters",
+     "metadata", "stated", "truncated", "input", "output", "input_state", "output_state")
+)  # fmt: skip
 
 
-def complete_from(inner: Operation, outer: Operation) -> None:
-    """Give ``inner`` what only ``outer``, the same call, knows. What the outer one claims later stays with both."""
+# What was answered, rather than asked for.
+_OF_THE_ANSWER = frozenset(("response_model", "response_id", "finish_reasons", "time_to_first_token"))
+
+
+def complete_from(inner: Operation, outer: Operation, alone: bool = True) -> None:
+    """Give ``inner`` what only ``outer`` knows; of the answer only if it is ``alone`` in there."""
     for field in fields(Operation):
         name = field.name
-        if name not in _NOT_SHARED and getattr(inner, name) in (None, [], {}):
+        shared = name not in _NOT_SHARED and (alone or name not in _OF_THE_ANSWER)
+        if shared and getattr(inner, name) in (None, [], {}):
             setattr(inner, name, getattr(outer, name))
-    for side in ("input", "output"):
+    for side in ("input", "output") if alone else ("input",):
         known, more = getattr(inner, side), getattr(outer, side)
         if more and (not known or inner.truncated):
             setattr(inner, side, more)
     for name in ("parameters", "metadata", "stated"):
         setattr(inner, name, {**getattr(outer, name), **getattr(inner, name)})
+    if not alone:
+        return
     if inner.cost is None:
         inner.cost = outer.cost
     if outer.usage is not None:

@@ -36,7 +36,7 @@ def identifier(value: Any) -> str:
     """An id; numbers count too, since frameworks put database ids there."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return text(value).strip() or text("")
+    return text(value).encode("utf-8", "replace").decode().strip() or text("")
 
 
 def integer(value: Any) -> int:

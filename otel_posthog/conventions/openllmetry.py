@@ -21,14 +21,18 @@ from otel_posthog.spans import SpanView
 KINDS: dict[str, Kind] = {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"}
 
 _ASSOCIATION = "traceloop.association.properties."
+_OWN = ("traceloop.", "llm.request.", "llm.usage.")
+_FLATTENED = ("gen_ai.prompt.", "gen_ai.completion.")
+
+
+def _is_flattened(name: str) -> bool:
+    """``gen_ai.prompt.0.content``, but not ``gen_ai.prompt.name``."""
+    return name.startswith(_FLATTENED) and name.split(".", 3)[2].isdigit()
 
 
 def recognises(span: SpanView) -> bool:
     """Whether the span has a Traceloop attribute or flattened prompts."""
-    return any(
-        name.startswith(("traceloop.", "gen_ai.prompt.", "gen_ai.completion.", "llm.request.", "llm.usage."))
-        for name in span.attributes
-    )
+    return any(name.startswith(_OWN) or _is_flattened(name) for name in span.attributes)
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:
@@ -40,9 +44,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
         operation.input_state = _entity(attributes, "traceloop.entity.input")
         operation.output_state = _entity(attributes, "traceloop.entity.output")
         attributes.drop("gen_ai.operation.name")
-    if "gen_ai.prompt.name" not in attributes:
-        operation.prompt_name = attributes.take(text, "traceloop.prompt.key")
-        operation.prompt_version = attributes.take(state, "traceloop.prompt.version")
+    operation.prompt_name = attributes.take(text, "traceloop.prompt.key")
+    operation.prompt_version = attributes.take(state, "traceloop.prompt.version")
     _read_association(operation, attributes)
     _read_flattened(operation, attributes)
     semconv.fill(operation, span, attributes)
@@ -100,11 +103,9 @@ def _function(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _messages(attributes: Attributes, prefix: str, role: str) -> list[Message] | None:
-    if prefix + "name" in attributes or not any(name.startswith(prefix) for name in attributes):
-        return None
-    found = nested(attributes.take_prefix(prefix))
-    items = found if isinstance(found, list) else [found]
-    messages = messages_of([_plain(item) for item in items], role) or []
+    names = [name for name in attributes if name.startswith(prefix) and _is_flattened(name)]
+    found = listed(nested({name[len(prefix) :]: attributes.left.pop(name) for name in names}))
+    messages = messages_of([_plain(item) for item in found], role) or []
     return _joined_thinking(messages) or None
 
 

@@ -7,7 +7,7 @@ other conventions that also write ``gen_ai.*`` end with :func:`fill`, which sets
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from otel_posthog.conventions._attributes import (
@@ -25,110 +25,19 @@ from otel_posthog.conventions._attributes import (
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import legacy_messages, messages_of, system_of, text_in, tools_of
 from otel_posthog.conventions._recovery import json_prefix
+from otel_posthog.conventions._semconv_tables import (
+    ACTORS,
+    CACHE_OUTSIDE_SCOPES,
+    COST,
+    KINDS,
+    MODALITIES,
+    PARAMETERS,
+    USAGE,
+)
 from otel_posthog.operation import Cost, Kind, Message, Operation, Usage
 from otel_posthog.spans import EventView, SpanView
 
 DETAILS = "gen_ai.client.inference.operation.details"
-
-# gen_ai.operation.name (spec: gen-ai-spans.md, gen-ai-agent-spans.md; the others as libraries write them)
-KINDS: dict[str, Kind] = {
-    "chat": "generation",
-    "text_completion": "generation",
-    "generate_content": "generation",
-    "completion": "generation",  # OpenLLMetry llm.request.type
-    "acompletion": "generation",  # LiteLLM
-    "responses": "generation",
-    "aresponses": "generation",
-    "message": "generation",
-    "embeddings": "embedding",
-    "embedding": "embedding",
-    "aembedding": "embedding",
-    "embed_content": "embedding",
-    "execute_tool": "tool",
-    "invoke_agent": "agent",
-    "create_agent": "agent",
-    "invoke_workflow": "chain",
-    "execute_task": "chain",
-    "retrieval": "retrieval",
-    "retrieve": "retrieval",
-    "vectordb": "retrieval",
-    "rerank": "rerank",
-    "evaluation": "evaluation",
-    "guardrail": "guardrail",
-}
-
-# parameter -> (conversion, attributes). Spec: "GenAI request attributes"; vendor ones from openai and botocore.
-PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
-    ("temperature", number, ("gen_ai.request.temperature",)),
-    ("top_p", number, ("gen_ai.request.top_p", "llm.request.top_p")),
-    ("top_k", number, ("gen_ai.request.top_k", "llm.top_k")),
-    ("max_tokens", integer, ("gen_ai.request.max_tokens", "gen_ai.request.max_output_tokens",
-                             "gen_ai.request.max_completion_tokens")),
-    ("frequency_penalty", number, ("gen_ai.request.frequency_penalty", "llm.frequency_penalty")),
-    ("presence_penalty", number, ("gen_ai.request.presence_penalty", "llm.presence_penalty")),
-    ("repetition_penalty", number, ("gen_ai.request.repetition_penalty",)),
-    ("seed", integer, ("gen_ai.request.seed", "gen_ai.openai.request.seed")),
-    ("stop", strings, ("gen_ai.request.stop_sequences", "llm.chat.stop_sequences")),
-    ("n", integer, ("gen_ai.request.choice.count", "gen_ai.request.n")),
-    ("encoding_formats", strings, ("gen_ai.request.encoding_formats",)),
-    ("dimensions", integer, ("gen_ai.embeddings.dimension.count",)),
-    ("output_type", text, ("gen_ai.output.type",)),
-    ("response_format", state, ("gen_ai.openai.request.response_format", "gen_ai.request.response_format",
-                                "gen_ai.request.structured_output_schema")),
-    ("reasoning_effort", text, ("gen_ai.request.reasoning_effort", "gen_ai.openai.request.reasoning_effort",
-                                "gen_ai.request.reasoning.effort", "gen_ai.request.reasoning.level")),
-    ("service_tier", text, ("gen_ai.openai.request.service_tier", "openai.request.service_tier")),
-    ("tool_choice", state, ("gen_ai.request.tool_choice",)),
-)  # fmt: skip
-
-# field of Usage -> attributes. Synonyms are of different generations and libraries (conventions.md, "Tokens").
-USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("input", ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")),
-    ("output", ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")),
-    ("total", ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "gen_ai.client.token.usage")),
-    ("cache_read", ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-                    "gen_ai.usage.cached_input_tokens", "gen_ai.usage.details.cache_read_tokens",
-                    "gen_ai.usage.text.cache_read.input_tokens", "gen_ai.usage.details.cached_tokens",
-                    "gen_ai.usage.prompt_tokens_details.cached_tokens")),
-    ("cache_write", ("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_write.input_tokens",
-                     "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_input_tokens",
-                     "gen_ai.usage.details.cache_write_tokens",
-                     "gen_ai.usage.details.cache_creation_input_tokens")),
-    ("cache_write_5m", ("anthropic.usage.cache_creation.ephemeral_5m_input_tokens",
-                        "gen_ai.usage.cache_creation.ephemeral_5m_input_tokens")),
-    ("cache_write_1h", ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
-                        "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens")),
-    ("reasoning", ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
-                   "gen_ai.usage.details.reasoning_tokens", "gen_ai.usage.thoughts_tokens",
-                   "gen_ai.usage.completion_tokens_details.reasoning_tokens",
-                   "gen_ai.usage.details.thoughts_tokens")),
-    ("cache_read_audio", ("gen_ai.usage.audio.cache_read.input_tokens",)),
-    ("web_searches", ("gen_ai.usage.server_tool_use.web_search_requests",)),
-)  # fmt: skip
-
-# Who acts in a span of this kind: its name is what people look for, not the span's.
-_ACTORS: dict[Kind, str] = {"tool": "gen_ai.tool.name", "agent": "gen_ai.agent.name", "chain": "gen_ai.workflow.name"}
-
-_MODALITIES = tuple(
-    ((modality, direction), f"gen_ai.usage.{modality}.{direction}_tokens")
-    for modality in ("text", "audio", "image", "video")
-    for direction in ("input", "output")
-)
-
-# Instrumentations that copy the provider's numbers where the provider counts the cache outside the input
-# (recordings: botocore 0.66b2, OpenLIT 1.45 and OpenLLMetry 0.62 for Bedrock, OpenLIT 1.45 for Anthropic).
-_CACHE_OUTSIDE_SCOPES = (
-    "opentelemetry.instrumentation.botocore",
-    "opentelemetry.instrumentation.bedrock",
-    "openlit.instrumentation.anthropic",
-    "openlit.instrumentation.bedrock",
-)
-
-_COST: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("input", ("gen_ai.cost.input_cost", "gen_ai.usage.cost.input", "gen_ai.usage.input_cost")),
-    ("output", ("gen_ai.cost.output_cost", "gen_ai.usage.cost.output", "gen_ai.usage.output_cost")),
-    ("total", ("operation.cost", "gen_ai.cost.total_cost", "gen_ai.usage.cost", "gen_ai.usage.cost.total")),
-)
 
 
 def recognises(span: SpanView) -> bool:
@@ -244,7 +153,7 @@ def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
         or []
     )
     attributes.drop("gen_ai.response.finish_reasons")
-    acting = attributes.peek(_ACTORS.get(operation.kind, ""))
+    acting = attributes.peek(ACTORS.get(operation.kind, ""))
     operation.name = operation.name or (acting if isinstance(acting, str) and acting else None)
     if operation.tools is None:
         found = attributes.take(structure_or_prefix, "gen_ai.tool.definitions", "gen_ai.request.tools")
@@ -273,16 +182,16 @@ def _fill_first_token(operation: Operation, span: SpanView, attributes: Attribut
 
 def _fill_usage(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     counts = {field: attributes.take(integer, *names) for field, names in USAGE}
-    by_modality = {key: attributes.take(integer, name) for key, name in _MODALITIES}
+    by_modality = {key: attributes.take(integer, name) for key, name in MODALITIES}
     if operation.usage is None:
-        operation.usage = Usage(cache_inside=not span.scope_name.startswith(_CACHE_OUTSIDE_SCOPES))
+        operation.usage = Usage(cache_inside=not span.scope_name.startswith(CACHE_OUTSIDE_SCOPES))
     for field, count in counts.items():
         if getattr(operation.usage, field) is None:
             setattr(operation.usage, field, count)
     for key, count in by_modality.items():
         if count is not None:
             operation.usage.by_modality.setdefault(key, count)
-    amounts = {field: attributes.take(number, *names) for field, names in _COST}
+    amounts = {field: attributes.take(number, *names) for field, names in COST}
     if operation.cost is None and any(amount is not None for amount in amounts.values()):
         operation.cost = Cost(**amounts)
         if span.scope_name.startswith("openlit.") and _cost_is_a_guess(operation.cost, operation.usage):

@@ -152,6 +152,7 @@ ELSEWHERE: tuple[tuple[str, str], ...] = (
     ("$ai_audio_input_tokens", "`gen_ai.usage.audio.input_tokens`"),
     ("$ai_image_input_tokens", "`gen_ai.usage.image.input_tokens`"),
     ("$ai_text_output_tokens", "`gen_ai.usage.text.output_tokens`"),
+    ("$ai_tools", "`gen_ai.tool.definitions`; without content only the names"),
     ("$ai_web_search_count", "`gen_ai.usage.server_tool_use.web_search_requests`"),
     ("$ai_lib", "`otel-posthog`"),
     ("$ai_lib_version", "the version of this package"),

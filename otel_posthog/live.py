@@ -1,0 +1,137 @@
+"""The traces of this process while they live: which spans are open, which have ended, and what waits to be sent.
+
+A span is sent when its trace has nothing open any more, so that its parents, its user and a second record of the same
+call are known. It waits ``hold`` seconds at the most; what is still open then is looked at as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from otel_posthog.traces import Node
+
+MOST_TRACES = 10_000  # live traces; at the bound the one that was touched least lately is forgotten
+MOST_ENDED = 2_000  # ended spans remembered of one trace, for those that are still to come
+FORGET_AFTER = 3_600.0  # seconds without a start or an end; a span that never ends leaks nothing
+
+
+@dataclass(slots=True)
+class _Trace:
+    open: dict[int, ReadableSpan] = field(default_factory=dict)
+    # Spans that are not sent stay as they are; of those that were sent, only what says where others belong.
+    ended: OrderedDict[int, ReadableSpan | Node] = field(default_factory=OrderedDict)
+    waiting: list[ReadableSpan] = field(default_factory=list)
+    waiting_since: float = 0.0
+    touched: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Spans of one trace that may be sent now."""
+
+    spans: list[ReadableSpan]
+    trace: _Trace
+
+
+class LiveTraces:
+    """Thread-safe. ``hold`` is in seconds; at most ``most_waiting`` spans wait, then they are released at once."""
+
+    def __init__(self, hold: float, most_waiting: int) -> None:
+        self._hold, self._most_waiting = hold, most_waiting
+        self._lock = threading.Lock()
+        self._traces: OrderedDict[int, _Trace] = OrderedDict()
+        self._waiting = 0
+
+    def started(self, span: ReadableSpan, parent: ReadableSpan | None) -> None:
+        """A span has started. ``parent`` is its parent if that is a span of this process that records."""
+        context = span.get_span_context()
+        if context is None:
+            return
+        with self._lock:
+            trace = self._traces.get(context.trace_id)
+            if trace is None:
+                trace = self._traces[context.trace_id] = _Trace()
+                if len(self._traces) > MOST_TRACES:
+                    self._forget_one()
+            trace.open[context.span_id] = span
+            trace.touched = time.monotonic()
+            above = parent.get_span_context() if parent is not None else None
+            if parent is None or above is None or parent.end_time is not None:
+                return
+            if above.trace_id == context.trace_id:  # the parent may have started before anybody listened
+                trace.open.setdefault(above.span_id, parent)
+
+    def ended(self, span: ReadableSpan, is_sent: bool) -> Released | None:
+        """A span has ended; what that releases. ``is_sent`` says whether it is for sending at all."""
+        context = span.get_span_context()
+        if context is None:
+            return None
+        with self._lock:
+            trace = self._traces.get(context.trace_id)
+            if trace is None:  # forgotten, or started before anybody listened
+                return Released([span], _Trace()) if is_sent else None
+            trace.open.pop(context.span_id, None)
+            trace.touched = time.monotonic()
+            if is_sent:
+                if not trace.waiting:
+                    trace.waiting_since = trace.touched
+                trace.waiting.append(span)
+                self._waiting += 1
+            else:
+                _remember(trace, context.span_id, span)
+            if not trace.open:
+                del self._traces[context.trace_id]
+                return self._release(trace)
+            return self._release(trace) if self._waiting > self._most_waiting else None
+
+    def due(self, everything: bool = False) -> list[Released]:
+        """What has waited long enough, or ``everything`` that waits."""
+        now = time.monotonic()
+        found = []
+        with self._lock:
+            for trace_id, trace in list(self._traces.items()):
+                if trace.waiting and (everything or now - trace.waiting_since >= self._hold):
+                    found.append(self._release(trace))
+                if now - trace.touched > FORGET_AFTER:
+                    del self._traces[trace_id]
+        return [released for released in found if released is not None]
+
+    def relatives(self, released: Released) -> list[ReadableSpan | Node]:
+        """What is known of the other spans of the trace."""
+        with self._lock:
+            return [*released.trace.ended.values(), *released.trace.open.values()]
+
+    def sent(self, released: Released, nodes: list[Node]) -> None:
+        """The spans have been sent, as these nodes: keep what spans to come want to know of them."""
+        with self._lock:
+            if released.trace.open:
+                for node in nodes:
+                    _remember(released.trace, int(node.view.span_id, 16), node)
+
+    def after_fork(self) -> None:
+        """In a child: the spans of its parent are for the parent to send."""
+        self._lock = threading.Lock()
+        self._traces.clear()
+        self._waiting = 0
+
+    def _release(self, trace: _Trace) -> Released | None:
+        spans, trace.waiting = trace.waiting, []
+        self._waiting -= len(spans)
+        return Released(spans, trace) if spans else None
+
+    def _forget_one(self) -> None:
+        """The oldest trace that nothing waits in: those with something waiting are released by age."""
+        oldest = next((trace_id for trace_id, trace in self._traces.items() if not trace.waiting), None)
+        if oldest is not None:
+            del self._traces[oldest]
+
+
+def _remember(trace: _Trace, span_id: int, span: ReadableSpan | Node) -> None:
+    trace.ended[span_id] = span
+    if len(trace.ended) > MOST_ENDED:
+        trace.ended.popitem(last=False)

@@ -1,0 +1,25 @@
+"""Fixtures that most tests want."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from otel_posthog.local import LocalPostHog
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine's reaches a test."""
+    for name in os.environ:
+        if name.startswith(("OTEL_", "POSTHOG_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def posthog() -> Iterator[LocalPostHog]:
+    """A local PostHog that enforces the real one's rules, for one test."""
+    with LocalPostHog() as running:
+        yield running

@@ -1,0 +1,169 @@
+"""The tree without holes, users from above, and calls that two instrumentations recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace import ReadableSpan
+
+from tests.support.made import START, TRACE_ID, made_span
+from tests.support.mapping import events_of
+
+CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
+AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+HTTP = {"http.request.method": "POST"}
+
+
+def id_of(number: int) -> str:
+    return format(number, "016x")
+
+
+def span(number: int, parent: int | None, attributes: dict[str, Any], **more: Any) -> ReadableSpan:
+    parent_id = None if parent is None else id_of(parent)
+    return made_span(attributes=attributes, span_id=id_of(number), parent_id=parent_id, **more)
+
+
+def by_id(spans: list[ReadableSpan]) -> dict[str, dict[str, Any]]:
+    return {event["properties"]["$ai_span_id"]: event for event in events_of(spans)}
+
+
+def parent_of(spans: list[ReadableSpan], number: int) -> Any:
+    return by_id(spans)[id_of(number)]["properties"].get("$ai_parent_id")
+
+
+def test_spans_that_are_not_sent_are_passed_over() -> None:
+    spans = [span(4, 3, CHAT), span(3, 2, HTTP), span(2, 1, AGENT), span(1, None, HTTP)]
+    assert parent_of(spans, 4) == id_of(2)
+    assert parent_of(spans, 2) == TRACE_ID
+    assert set(by_id(spans)) == {id_of(2), id_of(4)}
+
+
+def test_a_parent_that_is_not_at_hand_is_kept() -> None:
+    assert parent_of([span(2, 1, CHAT)], 2) == id_of(1)
+
+
+def test_user_and_session_come_from_the_nearest_ancestor() -> None:
+    spans = [
+        span(3, 2, CHAT),
+        span(2, 1, {"user.id": "near"}),
+        span(1, None, {**HTTP, "user.id": "far", "session.id": "s1"}),
+    ]
+    event = by_id(spans)[id_of(3)]
+    assert event["distinct_id"] == "near"
+    assert event["properties"]["$ai_session_id"] == "s1"
+
+
+def test_a_span_of_its_own_user_keeps_it() -> None:
+    spans = [span(2, 1, {**CHAT, "user.id": "own"}), span(1, None, {"user.id": "far"})]
+    assert by_id(spans)[id_of(2)]["distinct_id"] == "own"
+
+
+def test_a_call_inside_a_call_counts_once() -> None:
+    outer = {
+        **CHAT,
+        "gen_ai.usage.input_tokens": 31,
+        "gen_ai.prompt.name": "greeting",
+        "gen_ai.input.messages": '[{"role": "user", "parts": [{"type": "text", "content": "hi"}]}]',
+        "operation.cost": 0.5,
+    }
+    inner = {**CHAT, "gen_ai.usage.input_tokens": 31, "gen_ai.usage.output_tokens": 8}
+    events = by_id([span(2, 1, inner, scope="sdk"), span(1, None, outer, scope="framework")])
+    wrapper, call = events[id_of(1)], events[id_of(2)]
+    assert call["event"] == "$ai_generation"
+    assert call["properties"]["$ai_input"] == [{"role": "user", "content": "hi"}]
+    assert call["properties"]["$ai_prompt_name"] == "greeting"
+    assert call["properties"]["$ai_total_cost_usd"] == 0.5
+    assert call["properties"]["$ai_output_tokens"] == 8
+    assert wrapper["event"] == "$ai_trace"
+    assert not [name for name in wrapper["properties"] if "tokens" in name or "cost" in name]
+
+
+def test_three_records_of_one_call_count_once() -> None:
+    spans = [span(n, n - 1 or None, {**CHAT, "gen_ai.usage.input_tokens": 31}) for n in (3, 2, 1)]
+    assert [event["event"] for event in events_of(spans)] == ["$ai_generation", "$ai_span", "$ai_trace"]
+
+
+def test_retries_inside_a_call_all_count() -> None:
+    spans = [span(3, 1, CHAT), span(2, 1, CHAT), span(1, None, CHAT)]
+    assert [event["event"] for event in events_of(spans)] == ["$ai_generation", "$ai_generation", "$ai_trace"]
+
+
+def test_a_retry_is_not_given_the_answer_of_the_other() -> None:
+    outer = {**CHAT, "gen_ai.usage.input_tokens": 31, "gen_ai.usage.output_tokens": 8, "gen_ai.prompt.name": "greeting"}
+    failed, right = span(2, 1, {**CHAT, "error.type": "429"}), span(3, 1, {**CHAT, "gen_ai.usage.output_tokens": 8})
+    events = by_id([failed, right, span(1, None, outer)])
+    assert "$ai_output_tokens" not in events[id_of(2)]["properties"]
+    assert events[id_of(2)]["properties"]["$ai_prompt_name"] == "greeting"
+
+
+def test_a_call_that_a_tool_makes_is_another_call() -> None:
+    spans = [span(3, 2, CHAT), span(2, 1, TOOL), span(1, None, CHAT)]
+    assert [event["event"] for event in events_of(spans)] == ["$ai_generation", "$ai_span", "$ai_generation"]
+
+
+def test_calls_below_one_agent_all_stay() -> None:
+    spans = [span(3, 1, CHAT), span(2, 1, CHAT), span(1, None, AGENT)]
+    assert [event["event"] for event in events_of(spans)] == ["$ai_generation", "$ai_generation", "$ai_trace"]
+
+
+QUESTION = '[{"role": "user", "parts": [{"type": "text", "content": "%s"}]}]'
+
+
+def twins(question: str = "hi", other: str = "hi", **inner: Any) -> list[str]:
+    one = {**CHAT, "gen_ai.input.messages": QUESTION % question, "gen_ai.usage.input_tokens": 31}
+    two = {**CHAT, "gen_ai.input.messages": QUESTION % other, **inner}
+    outer = span(1, None, one, scope="langchain", duration=1.0)
+    within = made_span(
+        attributes=two, trace_id="1" * 32, span_id=id_of(2), scope="openai", start=START + 1_000_000, duration=0.5
+    )
+    return [event["event"] for event in events_of([within, outer])]
+
+
+def test_the_same_call_in_two_traces_counts_once() -> None:
+    assert twins() == ["$ai_generation", "$ai_trace"]
+
+
+def test_other_words_or_numbers_are_another_call() -> None:
+    assert twins(other="bye") == ["$ai_generation", "$ai_generation"]
+    assert twins(**{"gen_ai.usage.input_tokens": 30}) == ["$ai_generation", "$ai_generation"]
+    assert twins(**{"gen_ai.request.model": "gpt-4.1"}) == ["$ai_generation", "$ai_generation"]
+
+
+def test_parallel_calls_of_one_instrumentation_all_count() -> None:
+    spans = [span(n, None, {**CHAT, "gen_ai.input.messages": QUESTION % "hi"}) for n in (1, 2, 3)]
+    assert [event["event"] for event in events_of(spans)] == ["$ai_generation"] * 3
+
+
+def test_spans_that_are_their_own_parents_do_no_harm() -> None:
+    spans = [span(1, 2, CHAT), span(2, 1, AGENT), span(3, 3, TOOL)]
+    assert len(events_of(spans)) == 3
+
+
+kinds = st.sampled_from([CHAT, AGENT, TOOL, HTTP, {}])
+trees = st.lists(st.tuples(kinds, st.integers(0, 30)), min_size=1, max_size=30)
+
+
+@settings(deadline=None)
+@given(trees, st.randoms(use_true_random=False))
+def test_in_any_tree_parents_exist_and_calls_count_once(tree: list[tuple[dict[str, Any], int]], random: Any) -> None:
+    parents = [None if i == 0 or up % (i + 1) == i else up % i + 1 for i, (_, up) in enumerate(tree)]
+    spans = [span(i + 1, parents[i], attributes) for i, (attributes, _) in enumerate(tree)]
+    random.shuffle(spans)
+    events = by_id(spans)
+    for event in events.values():
+        parent = event["properties"].get("$ai_parent_id")
+        assert parent is None or parent == TRACE_ID or parent in events
+    # Exactly the innermost calls count: those with no call below that only wrappers lie between.
+    covered = set()
+    for i, (attributes, _) in enumerate(tree):
+        above = parents[i]
+        while attributes is CHAT and above is not None and tree[above - 1][0] not in (AGENT, TOOL):
+            if tree[above - 1][0] is CHAT:
+                covered.add(above)
+                break
+            above = parents[above - 1]
+    expected = {id_of(i + 1) for i, (attributes, _) in enumerate(tree) if attributes is CHAT and i + 1 not in covered}
+    assert {key for key, event in events.items() if event["event"] == "$ai_generation"} == expected
