@@ -8,7 +8,10 @@ from otel_posthog.events.properties import properties_table
 from otel_posthog.settings import options_table
 
 ROOT = Path(__file__).parents[1]
-TABLES = {ROOT / "README.md": ("options", options_table), ROOT / "docs" / "properties.md": ("properties", properties_table)}
+TABLES = {
+    ROOT / "README.md": ("options", options_table),
+    ROOT / "docs" / "properties.md": ("properties", properties_table),
+}
 
 
 def with_table(text: str, name: str, table: str) -> str:

@@ -101,9 +101,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 132)
     with LocalPostHog() as posthog, FakeLLM() as llm:
         handle = otel_posthog.configure(api_key="phc_demo", host=posthog.url)
-        OpenAIInstrumentor().instrument(
-            tracer_provider=handle.tracer_provider, logger_provider=handle.logger_provider
-        )
+        OpenAIInstrumentor().instrument(tracer_provider=handle.tracer_provider, logger_provider=handle.logger_provider)
         client = OpenAI(base_url=llm.url, api_key="not-needed", max_retries=0)
         # The app's own span, as a web framework would make it: it is not sent, its user is.
         with trace.get_tracer("shop").start_as_current_span("POST /chat", attributes={"user.id": "user-8812"}) as span:

@@ -22,7 +22,7 @@ class Batcher:
         self,
         deliver: Callable[[list[Released]], None],
         poll: Callable[[], Iterable[Released]],
-        lost: Callable[[int], None],
+        lost: Callable[[int, str, str], None],
         *,
         delay: float,
         queue_size: int,
@@ -45,15 +45,18 @@ class Batcher:
         """Queue spans; returns at once."""
         count = len(released.spans)
         with self._condition:
-            refused = self._stopping or (self._queued + count > self._queue_size and not past_the_bound)
-            if not refused:
+            stopped = self._stopping
+            full = self._queued + count > self._queue_size and not past_the_bound
+            if not (stopped or full):
                 self._queue.append(released)
                 self._queued += count
                 self._start()
                 if self._queued >= self._batch_size:
                     self._condition.notify_all()
-        if refused:
-            self._lost(count)
+        if stopped:
+            self._lost(count, "shutdown", "they ended after shutdown")
+        elif full:
+            self._lost(count, "queue_full", "the queue is full: PostHog takes them more slowly than they come")
 
     def wake(self) -> None:
         """Make sure that the thread runs: something waits that it must poll for."""

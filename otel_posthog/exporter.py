@@ -60,8 +60,13 @@ class PostHogSpanExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Map and deliver; ``FAILURE`` only if events were lost. Never raises."""
-        nodes = [self.mapper.node_of(span) for span in spans] if not self._settings.disabled else []
-        return SpanExportResult.SUCCESS if self.export_nodes(nodes) else SpanExportResult.FAILURE
+        if self._settings.disabled:
+            return SpanExportResult.SUCCESS
+        if self._stopped.is_set():
+            return SpanExportResult.FAILURE
+        nodes = self.mapper.nodes_of(spans)
+        complete = self.export_nodes(nodes) and len(nodes) == len(spans)
+        return SpanExportResult.SUCCESS if complete else SpanExportResult.FAILURE
 
     def export_nodes(self, nodes: Sequence[Node], relatives: Sequence[Node] = ()) -> bool:
         """Deliver what the nodes say; ``relatives`` only tell where they belong. Never raises."""
@@ -73,7 +78,8 @@ class PostHogSpanExporter(SpanExporter):
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION, True))
         try:
             events = self.mapper.events_of(nodes, relatives)
-            return self._client.send(events) if events else True
+            complete = len(events) == sum(node.operation is not None for node in nodes)
+            return (self._client.send(events) if events else True) and complete
         except Exception as error:  # a bug of ours must not reach the app
             self._ledger.warn("export", f"an export to PostHog failed: {type(error).__name__}", logging.ERROR)
             logger.debug("export failed", exc_info=True)
@@ -81,14 +87,13 @@ class PostHogSpanExporter(SpanExporter):
         finally:
             detach(token)
 
-    def lost(self, count: int) -> None:
-        """Spans that a full queue has refused."""
+    def lost(self, count: int, reason: str, detail: str) -> None:
+        """Count spans that never came to be exported."""
         self._ledger.accepted(count)
-        self._ledger.dropped(count, "queue_full", "the queue is full: PostHog takes them more slowly than they come")
+        self._ledger.dropped(count, reason, detail)
 
     def _unmappable(self, error: Exception) -> None:
-        self._ledger.accepted(1)
-        self._ledger.dropped(1, "mapping_failed", f"mapping a span raised {type(error).__name__}")
+        self.lost(1, "mapping_failed", f"mapping a span raised {type(error).__name__}")
         logger.debug("mapping failed", exc_info=error)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:

@@ -43,16 +43,25 @@ class Mapper:
             properties=settings.properties,
         )
 
-    def node_of(self, span: ReadableSpan) -> Node:
-        """The span and what it says; its log records are taken."""
+    def nodes_of(self, spans: Iterable[ReadableSpan]) -> list[Node]:
+        """The spans and what they say; their log records are taken. A span that cannot be read is left out."""
+        nodes = []
+        for span in spans:
+            try:
+                nodes.append(self._node_of(span))
+            except Exception as error:
+                self._failed(error)
+        return nodes
+
+    def _node_of(self, span: ReadableSpan) -> Node:
         context = span.get_span_context()
         logs = self._records.take(context.trace_id, context.span_id) if context else ()
         view = view_of(span, logs)
         try:
             operation = conventions.read(view, self._readers)
-        except Exception as error:
-            self._failed(error)
-            operation = None
+        except (AttributeError, TypeError):  # attribute names that are no texts, which the API forbids
+            view.attributes = {str(name): value for name, value in view.attributes.items()}
+            operation = conventions.read(view, self._readers)
         if operation is not None and not self._settings.capture_spans and not operation.is_call:
             operation = None
         return Node(view, operation)
@@ -62,7 +71,7 @@ class Mapper:
         view = view_of(span)
         try:
             return Node(view, conventions.read(view, self._readers))
-        except Exception:  # counted when the span itself is sent
+        except Exception:  # told when the span itself is sent
             return Node(view, None)
 
     def remembered(self, node: Node) -> Node:

@@ -94,7 +94,7 @@ class PostHogSpanProcessor(SpanProcessor):
         relatives: dict[str, Node] = {}
         sent: list[tuple[Released, list[Node]]] = []
         for released in batch:
-            mapped = [mapper.node_of(span) for span in released.spans]
+            mapped = mapper.nodes_of(released.spans)
             nodes += mapped
             sent.append((released, mapped))
             for span in self._live.relatives(released):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -29,8 +30,16 @@ class ConfigurationError(ValueError):
     """A setting cannot be used. The message is one sentence: which setting, its value, what is allowed."""
 
 
+_CREDENTIALS = re.compile(r"//[^/@]*@")
+
+
 def _fail(name: str, value: object, allowed: str) -> ConfigurationError:
-    return ConfigurationError(f"{name} is {value!r}: {allowed}.")
+    return ConfigurationError(f"{name} is {_without_credentials(repr(value))}: {allowed}.")
+
+
+def _without_credentials(text: str) -> str:
+    """URLs in the text without user and password."""
+    return _CREDENTIALS.sub("//…@", text)
 
 
 Check = Callable[[str, Any], Any]
@@ -53,7 +62,7 @@ def _api_key(name: str, value: Any) -> str:
 
 
 def _host(name: str, value: Any) -> str:
-    text = value.strip().rstrip("/") if isinstance(value, str) else ""
+    text = value.strip() if isinstance(value, str) else ""
     allowed = "it must be a URL such as https://us.i.posthog.com, https://eu.i.posthog.com or http://localhost:8010"
     if "://" not in text:
         text = "https://" + text
@@ -66,7 +75,7 @@ def _host(name: str, value: Any) -> str:
     if unusable or port == 0 or any(c.isspace() for c in text):
         raise _fail(name, value, allowed)
     netloc = _INGESTION_HOSTS.get(parts.hostname or "", parts.netloc)
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -93,7 +102,9 @@ def _number(kind: type[int] | type[float], low: float, high: float, unit: str) -
     def check(name: str, value: Any) -> int | float:
         try:
             number = kind(value) if not isinstance(value, bool) else math.nan
-        except (TypeError, ValueError):
+            if isinstance(value, float) and number != value:
+                number = math.nan  # a fraction where a whole number is wanted
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if low <= number <= high:
             return number
@@ -104,13 +115,14 @@ def _number(kind: type[int] | type[float], low: float, high: float, unit: str) -
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str):
+    given = value
+    if isinstance(given, str):
         try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return dict(value)
+            given = json.loads(given)
+        except (ValueError, RecursionError):
+            given = None
+    if isinstance(given, Mapping) and all(isinstance(key, str) for key in given):
+        return dict(given)
     raise _fail(name, value, 'it must be a JSON object such as {"team": "search"}')
 
 
@@ -124,11 +136,11 @@ def _option(
     """A row of the table of options; ``posthog`` is the variable of PostHog's own SDKs, if there is one."""
     metadata = {"check": check, "help": help, "posthog": posthog, "secret": secret}
     if callable(default):
-        return field(default_factory=default, metadata=metadata, repr=not secret)
-    return field(default=default, metadata=metadata, repr=not secret)
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
     """All options of the exporter, checked. Build one with :meth:`load`; the README lists the table.
 
@@ -182,6 +194,10 @@ class Settings:
     disabled: bool = _option(
         False, _flag, "Map and send nothing. `OTEL_SDK_DISABLED=true` does the same.", "POSTHOG_DISABLED"
     )
+
+    def __repr__(self) -> str:
+        shown = (f"{o.name}={getattr(self, o.name)!r}" for o in fields(self) if not o.metadata["secret"])
+        return _without_credentials(f"Settings({', '.join(shown)})")
 
     def __post_init__(self) -> None:
         for option in fields(self):

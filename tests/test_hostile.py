@@ -19,7 +19,12 @@ from otel_posthog.traces import Node, connect
 from tests.support import recordings
 
 KNOWN_NAMES = sorted(
-    {name for recording in recordings.NAMES for span in recordings.load(recording)["spans"] for name in span["attributes"]}
+    {
+        name
+        for recording in recordings.NAMES
+        for span in recordings.load(recording)["spans"]
+        for name in span["attributes"]
+    }
 )
 
 scalars = st.one_of(
@@ -34,8 +39,12 @@ scalars = st.one_of(
 )  # fmt: skip
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(max_size=12) | st.sampled_from(["role", "parts", "content", "type"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.text(max_size=12) | st.sampled_from(["role", "parts", "content", "type"]), inner, max_size=4
+        )
+    ),
     max_leaves=12,
 )
 soups = st.dictionaries(st.sampled_from(KNOWN_NAMES) | st.text(max_size=20), values, max_size=25)

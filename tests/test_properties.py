@@ -70,18 +70,68 @@ GIVEN: dict[str, dict[str, Any]] = {
 ALL = [*(row.name for row in (*COMMON, *CALL, *STATE)), *(name for name, _ in ELSEWHERE), *BY_APP]
 
 # PostHog's "manual capture" document, as posthog.md section 1 has it.
-DOCUMENTED = """
-$ai_trace_id $ai_session_id $ai_span_id $ai_span_name $ai_parent_id $ai_model $ai_provider $ai_input $ai_input_tokens
-$ai_output_tokens $ai_output_choices $ai_latency $ai_http_status $ai_base_url $ai_request_url $ai_is_error $ai_error
-$ai_input_cost_usd $ai_output_cost_usd $ai_request_cost_usd $ai_web_search_cost_usd $ai_total_cost_usd
-$ai_input_token_price $ai_output_token_price $ai_cache_read_token_price $ai_cache_write_token_price $ai_request_price
-$ai_request_count $ai_web_search_price $ai_web_search_count $ai_cache_read_input_tokens $ai_cache_creation_input_tokens
-$ai_temperature $ai_stream $ai_max_tokens $ai_tools $ai_time_to_first_token $ai_stop_reason $ai_reasoning_tokens
-$ai_cache_reporting_exclusive $ai_cache_creation_5m_input_tokens $ai_cache_creation_1h_input_tokens
-$ai_audio_input_tokens $ai_image_input_tokens $ai_text_output_tokens $ai_model_parameters $ai_lib $ai_lib_version
-$ai_framework $ai_prompt_name $ai_prompt_version $ai_ingestion_source $ai_input_state $ai_output_state
-$process_person_profile $groups $geoip_disable $lib $lib_version $session_id
-""".split()
+DOCUMENTED = [
+    "$ai_trace_id",
+    "$ai_session_id",
+    "$ai_span_id",
+    "$ai_span_name",
+    "$ai_parent_id",
+    "$ai_model",
+    "$ai_provider",
+    "$ai_input",
+    "$ai_input_tokens",
+    "$ai_output_tokens",
+    "$ai_output_choices",
+    "$ai_latency",
+    "$ai_http_status",
+    "$ai_base_url",
+    "$ai_request_url",
+    "$ai_is_error",
+    "$ai_error",
+    "$ai_input_cost_usd",
+    "$ai_output_cost_usd",
+    "$ai_request_cost_usd",
+    "$ai_web_search_cost_usd",
+    "$ai_total_cost_usd",
+    "$ai_input_token_price",
+    "$ai_output_token_price",
+    "$ai_cache_read_token_price",
+    "$ai_cache_write_token_price",
+    "$ai_request_price",
+    "$ai_request_count",
+    "$ai_web_search_price",
+    "$ai_web_search_count",
+    "$ai_cache_read_input_tokens",
+    "$ai_cache_creation_input_tokens",
+    "$ai_temperature",
+    "$ai_stream",
+    "$ai_max_tokens",
+    "$ai_tools",
+    "$ai_time_to_first_token",
+    "$ai_stop_reason",
+    "$ai_reasoning_tokens",
+    "$ai_cache_reporting_exclusive",
+    "$ai_cache_creation_5m_input_tokens",
+    "$ai_cache_creation_1h_input_tokens",
+    "$ai_audio_input_tokens",
+    "$ai_image_input_tokens",
+    "$ai_text_output_tokens",
+    "$ai_model_parameters",
+    "$ai_lib",
+    "$ai_lib_version",
+    "$ai_framework",
+    "$ai_prompt_name",
+    "$ai_prompt_version",
+    "$ai_ingestion_source",
+    "$ai_input_state",
+    "$ai_output_state",
+    "$process_person_profile",
+    "$groups",
+    "$geoip_disable",
+    "$lib",
+    "$lib_version",
+    "$session_id",
+]
 
 
 def properties_of(attributes: dict[str, Any]) -> dict[str, Any]:

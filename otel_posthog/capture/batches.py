@@ -6,16 +6,20 @@ Every event is encoded once. Sizes are exact, splitting is slicing, and a retry 
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from itertools import accumulate
 from typing import Any, Protocol
 
 import orjson
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
-_DEEPEST = 100  # levels of nesting that the clean-up follows; orjson itself refuses 255
+# PostHog's JSON parser (serde_json) refuses a request that nests deeper than 127 levels.
+_DEEPEST = 125
+_DEEPEST_VALUE = 100
+_MOST_VALUES = 50_000  # of one property on the slow way: a value that holds itself twice doubles at every level
+_NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,21 @@ def encode(event: Capturable) -> Encoded:
     }
     try:
         body = orjson.dumps(captured, default=_plain, option=_OPTIONS)
-    except (TypeError, ValueError, RecursionError):
-        body = orjson.dumps(_clean(captured), default=repr)
+        if _is_too_deep(body):
+            body = orjson.dumps(_cleaned(captured))
+    except Exception:  # orjson refuses a value, or an object raises while it is looked at
+        body = orjson.dumps(_cleaned(captured))
     return Encoded(event.name, event.uuid, body)
 
 
+def _is_too_deep(body: bytes) -> bool:
+    """Brackets in texts count too, so it may say yes for no reason, but never no."""
+    brackets = body.translate(None, _NO_BRACKETS)
+    return len(brackets) > _DEEPEST and max(accumulate(map(_STEPS.__getitem__, brackets))) > _DEEPEST
+
+
 def _plain(value: Any) -> Any:
-    """What orjson does not know, as JSON."""
+    """What orjson does not know, as something that it knows."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _bytes(bytes(value))
     if isinstance(value, Mapping):
@@ -74,27 +86,56 @@ def _bytes(value: bytes) -> str:
         return base64.b64encode(value).decode()
 
 
-def _clean(value: Any, depth: int = 0) -> Any:
-    """The slow way, for values that orjson refuses."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        return value if -(2**63) <= value < 2**64 else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    if depth >= _DEEPEST:
-        return "…"
-    if isinstance(value, Mapping):
-        return {_clean(str(key)): _clean(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_clean(item, depth + 1) for item in value]
-    if isinstance(value, (bytes, bytearray)):
-        return _bytes(bytes(value))
-    return _clean(repr(value))
+def _cleaned(captured: dict[str, Any]) -> dict[str, Any]:
+    """The event as JSON can hold it; each property by itself, so that a bad one costs no other."""
+    properties = {_Cleaner().key(name): _Cleaner().clean(value) for name, value in captured["properties"].items()}
+    return {**{name: _Cleaner().clean(captured[name]) for name in captured if name != "properties"},
+            "properties": properties}  # fmt: skip
+
+
+class _Cleaner:
+    """The slow way: value by value, each as orjson would have written it, or what can be said of it instead."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_VALUES
+
+    def clean(self, value: Any, depth: int = 0) -> Any:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST_VALUE:
+            return "…"
+        try:
+            return self._clean(value, depth)
+        except Exception:  # an object that raises when it is looked at
+            return f"<{type(value).__name__}>"
+
+    def _clean(self, value: Any, depth: int) -> Any:
+        if isinstance(value, str):
+            return value.encode("utf-8", "replace").decode()
+        if isinstance(value, int) and not isinstance(value, bool):
+            return int(value) if -(2**63) <= value < 2**64 else str(value)
+        if isinstance(value, Mapping):
+            return {self.key(key): self.clean(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self.clean(item, depth + 1) for item in value]
+        plain = orjson.loads(orjson.dumps(value, default=_shallow, option=_OPTIONS))
+        return self.clean(plain, depth) if isinstance(plain, (dict, list)) else plain
+
+    def key(self, key: Any) -> str:
+        if isinstance(key, str):
+            return key.encode("utf-8", "replace").decode()
+        if isinstance(key, int) and not isinstance(key, bool):
+            return str(int(key))
+        try:
+            (name,) = orjson.loads(orjson.dumps({key: 0}, option=_OPTIONS))
+            return str(name)
+        except Exception:
+            return f"<{type(key).__name__}>"
+
+
+def _shallow(value: Any) -> Any:
+    """As :func:`_plain`, for one value: what a foreign collection holds is cleaned by itself."""
+    plain = _plain(value)
+    return [_Cleaner().clean(item, _DEEPEST_VALUE - 1) for item in plain] if isinstance(plain, list) else plain
 
 
 def batches(events: Iterable[Encoded], max_events: int, max_bytes: int) -> Iterator[list[Encoded]]:

@@ -22,6 +22,8 @@ from otel_posthog.settings import Settings
 # Level 9 costs eleven times level 1 for a fifth fewer bytes on long prompts (benchmarks/README.md).
 _GZIP_LEVEL = 1
 _CONNECT_TIMEOUT = 5.0  # seconds
+_SHORTEST_TRY = 1.0  # seconds
+_MOST_ANSWER = 4096  # bytes of an answer that are looked at; PostHog's have some 20
 # Requests that one export may spend on finding the events that PostHog refuses in a batch.
 _ISOLATION_REQUESTS = 64
 
@@ -107,20 +109,25 @@ class CaptureClient:
             packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
             headers["Content-Encoding"] = "gzip"
+        # Half of the time for one try, so that an answer that does not come can be asked for again.
+        patience = min(remaining, max(_SHORTEST_TRY, self._settings.timeout / 2))
+        deadline = time.monotonic() + patience
         try:
-            response = self._open_session().post(
+            with self._open_session().post(
                 self._url,
                 data=body,
                 headers=headers,
-                timeout=(min(_CONNECT_TIMEOUT, remaining), remaining),
+                timeout=(min(_CONNECT_TIMEOUT, patience), patience),
                 allow_redirects=False,
-            )
-        except requests.RequestException as error:
+                stream=True,
+            ) as response:
+                outcome = outcome_of(response, _read(response, deadline))
+        except Exception as error:
             outcome = outcome_of_error(error)
             self._ledger.request(outcome.reason, len(body), retry)
             return outcome
         self._ledger.request(str(response.status_code), len(body), retry)
-        return outcome_of(response)
+        return outcome
 
     def _open_session(self) -> requests.Session:
         """The pooled session of this process: a forked child must not write into its parent's connections."""
@@ -128,3 +135,15 @@ class CaptureClient:
             if self._session is None or self._session_pid != os.getpid():
                 self._session, self._session_pid = requests.Session(), os.getpid()
             return self._session
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """An answer's body. Byte by byte, since a read of more waits for all of them, and a time-out is for each wait."""
+    body = bytearray()
+    for byte in response.iter_content(1):
+        body += byte
+        if len(body) >= _MOST_ANSWER:
+            break
+        if time.monotonic() > deadline:
+            raise requests.Timeout
+    return bytes(body)

@@ -27,11 +27,11 @@ class Outcome:
     retry_after: float | None = None
 
 
-def outcome_of(response: requests.Response) -> Outcome:
-    """What an answer means for the batch that was sent."""
+def outcome_of(response: requests.Response, body: bytes) -> Outcome:
+    """What an answer means for the batch that was sent; ``body`` is what was read of it."""
     status = response.status_code
     if 200 <= status < 300:
-        return _accepted(response)
+        return _accepted(body)
     if status in RETRYABLE:
         delay = retry_after(response.headers.get("Retry-After"))
         return Outcome("retry", f"http_{status}", f"PostHog answered {status}", delay)
@@ -46,10 +46,10 @@ def outcome_of(response: requests.Response) -> Outcome:
     return Outcome("refused", f"http_{status}", f"PostHog answered {status}")
 
 
-def _accepted(response: requests.Response) -> Outcome:
+def _accepted(body: bytes) -> Outcome:
     """200 may carry ``quota_limited``: then PostHog has thrown the events away."""
     try:
-        answer = orjson.loads(response.content)
+        answer = orjson.loads(body)
     except ValueError:  # a proxy's own page, or an answer cut short: the events are in
         return Outcome("delivered", "delivered")
     if isinstance(answer, dict) and answer.get("quota_limited"):
@@ -57,7 +57,7 @@ def _accepted(response: requests.Response) -> Outcome:
     return Outcome("delivered", "delivered")
 
 
-def outcome_of_error(error: requests.RequestException) -> Outcome:
+def outcome_of_error(error: Exception) -> Outcome:
     """What a request without an answer means. The exception's text is left out: it can hold the URL's credentials."""
     if isinstance(error, requests.Timeout):
         return Outcome("retry", "timeout", "PostHog did not answer in time")
@@ -65,7 +65,10 @@ def outcome_of_error(error: requests.RequestException) -> Outcome:
         return Outcome("refused", "invalid_url", "the host is not a URL that can be requested")
     if isinstance(error, requests.exceptions.SSLError):
         return Outcome("retry", "tls", "the TLS connection to PostHog failed")
-    return Outcome("retry", "connection", f"no connection to PostHog ({type(error).__name__})")
+    if isinstance(error, requests.RequestException):
+        return Outcome("retry", "connection", f"no connection to PostHog ({type(error).__name__})")
+    # urllib3 and the codecs raise errors of their own for hosts that no name server knows how to spell.
+    return Outcome("refused", "request_failed", f"the request could not be made ({type(error).__name__})")
 
 
 def retry_after(header: str | None, now: datetime | None = None) -> float | None:
@@ -77,7 +80,7 @@ def retry_after(header: str | None, now: datetime | None = None) -> float | None
     except ValueError:
         try:
             moment = parsedate_to_datetime(header)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=timezone.utc)

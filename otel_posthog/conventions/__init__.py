@@ -88,7 +88,10 @@ MARKERS = (
 
 def is_ai_span(span: ReadableSpan) -> bool:
     """Whether any convention may own the span: cheap, for a queue that only AI spans may enter."""
-    return any(name.startswith(MARKERS) for name in span.attributes or ())
+    try:
+        return any(name.startswith(MARKERS) for name in span.attributes or ())
+    except AttributeError:  # a name that is no text, which the API forbids
+        return any(str(name).startswith(MARKERS) for name in span.attributes or ())
 
 
 def read(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:

@@ -57,7 +57,9 @@ def number(value: Any) -> float | int:
         except ValueError:
             raise UnusableError from None
         value = int(value) if value.is_integer() else value
-    if isinstance(value, (int, float)) and math.isfinite(value):
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, int) and abs(value) < 2**63:
         return value
     raise UnusableError
 

@@ -91,7 +91,11 @@ def _asked(call: dict[str, Any], telemetry: str, properties: dict[str, Any]) -> 
     for tool in call.get("tools") or []:
         if tool and contains(telemetry, tool) and ("parameters" in telemetry or "input_schema" in telemetry):
             yield Fact(call["i"], "tool definition", contains(properties.get("$ai_tools"), tool))
-    for name, key in (("temperature", "temperature"), ("max_tokens", "max_tokens"), ("max_output_tokens", "max_tokens")):
+    for name, key in (
+        ("temperature", "temperature"),
+        ("max_tokens", "max_tokens"),
+        ("max_output_tokens", "max_tokens"),
+    ):
         if call.get(name) is not None and f"{key}" in telemetry and f": {call[name]}" in telemetry:
             got = properties.get(f"$ai_{key}")
             yield Fact(call["i"], key, got == call[name], got)
@@ -110,7 +114,11 @@ def _answered(call: dict[str, Any], telemetry: str, properties: dict[str, Any]) 
             found = tool_calls(properties.get("$ai_output_choices"))
             right = any(n == name and isinstance(a, dict) and arguments.items() <= a.items() for n, a in found)
             yield Fact(call["i"], "tool call", right, found)
-    if call.get("finish_meaning") and call["scenario"] != "stream_break" and any(k in telemetry for k in ("finish_reason", "stop_reason", "finishReason")):
+    if (
+        call.get("finish_meaning")
+        and call["scenario"] != "stream_break"
+        and any(k in telemetry for k in ("finish_reason", "stop_reason", "finishReason"))
+    ):
         yield Fact(call["i"], "stop reason", properties.get("$ai_stop_reason"))
 
 
