@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from openai import OpenAI, RateLimitError
@@ -67,10 +68,8 @@ def embedding(client: OpenAI) -> None:
 
 def error(client: OpenAI) -> None:
     """A call that the provider refuses."""
-    try:
+    with suppress(RateLimitError):
         client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": RATE_LIMITED}])
-    except RateLimitError:
-        pass
 
 
 def wrong(events: list[dict[str, Any]]) -> list[str]:

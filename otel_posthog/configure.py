@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
 from opentelemetry import _logs, trace
 from opentelemetry.sdk._logs import LoggerProvider
@@ -41,8 +41,8 @@ class Handle:
         return self.processor.stats()
 
 
-# A processor cannot be looked up in its provider, so what was configured is remembered for as long as it lives.
-_configured: WeakKeyDictionary[TracerProvider, dict[tuple[str, str], Handle]] = WeakKeyDictionary()
+# A processor cannot be looked up in its provider, so what was attached to which is remembered while it lives.
+_attached: WeakKeyDictionary[PostHogSpanProcessor, ReferenceType[TracerProvider]] = WeakKeyDictionary()
 
 
 def configure(
@@ -57,7 +57,8 @@ def configure(
 
     Attaches to the given providers, else to the global ones; where there is no global provider yet, one is set.
     The logger provider matters because the official instrumentations put prompts and answers in log records.
-    A second call for the same provider, key and host returns the first call's handle.
+    A second call for the same provider, key and host attaches nothing more,
+    unless the first has been shut down.
 
     Raises:
         ConfigurationError: an option cannot be used, or the global provider is not the SDK's.
@@ -65,15 +66,16 @@ def configure(
     settings = Settings.load(api_key=api_key, host=host, **options)
     spans = tracer_provider or _global_tracer_provider()
     logs = logger_provider or _global_logger_provider()
-    handles = _configured.setdefault(spans, {})
-    destination = (settings.api_key, settings.host)
-    if destination not in handles:
-        processor = PostHogSpanProcessor(exporter=PostHogSpanExporter(settings=settings))
-        # First the records, so that no span ends without its content.
-        logs.add_log_record_processor(PostHogLogRecordProcessor(processor.exporter.log_records))
-        spans.add_span_processor(processor)
-        handles[destination] = Handle(spans, logs, processor)
-    return handles[destination]
+    for processor, provider in list(_attached.items()):
+        same = processor.exporter.destination == (settings.api_key, settings.host)
+        if provider() is spans and same and not processor.is_shut_down:
+            return Handle(spans, logs, processor)
+    processor = PostHogSpanProcessor(exporter=PostHogSpanExporter(settings=settings))
+    # First the records, so that no span ends without its content.
+    logs.add_log_record_processor(PostHogLogRecordProcessor(processor.exporter.log_records))
+    spans.add_span_processor(processor)
+    _attached[processor] = ref(spans)
+    return Handle(spans, logs, processor)
 
 
 def _global_tracer_provider() -> TracerProvider:
@@ -102,6 +104,7 @@ def _global_logger_provider() -> LoggerProvider:
 
 # Spans and log records come to the entry points below without knowing of each other.
 _environment_records = LogRecords()
+_environment_exporters: WeakSet[PostHogSpanExporter] = WeakSet()
 
 
 class EnvironmentSpanExporter(PostHogSpanExporter):
@@ -117,6 +120,8 @@ class EnvironmentSpanExporter(PostHogSpanExporter):
             logger.error("Nothing is sent to PostHog: %s", error)
             settings = Settings(disabled=True, api_key="phc_disabled")
         super().__init__(settings=settings, log_records=_environment_records)
+        if not settings.disabled:
+            _environment_exporters.add(self)
 
 
 def attach_log_records() -> None:
@@ -126,5 +131,5 @@ def attach_log_records() -> None:
     span; so the processor is added here.
     """
     provider = _logs.get_logger_provider()
-    if isinstance(provider, LoggerProvider):
+    if isinstance(provider, LoggerProvider) and _environment_exporters:
         provider.add_log_record_processor(PostHogLogRecordProcessor(_environment_records))

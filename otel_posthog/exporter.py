@@ -105,6 +105,11 @@ class PostHogSpanExporter(SpanExporter):
         self._stopped.set()
         self._client.close()
 
+    @property
+    def destination(self) -> tuple[str, str]:
+        """Project API key and host."""
+        return self._settings.api_key, self._settings.host
+
     def stats(self) -> Stats:
         """What was accepted, delivered, dropped (by reason) and is pending."""
         return self._ledger.stats()

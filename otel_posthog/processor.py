@@ -74,8 +74,11 @@ class PostHogSpanProcessor(SpanProcessor):
         self._queue_what_waits()
         return self._batcher.flush(timeout_millis / 1000)
 
+    is_shut_down = False
+
     def shutdown(self, timeout_millis: int = 30000) -> None:
         """Export everything that has ended, then stop. May be called twice."""
+        self.is_shut_down = True
         self._queue_what_waits()
         self._batcher.stop(timeout_millis / 1000)
         self.exporter.shutdown()

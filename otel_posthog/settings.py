@@ -30,7 +30,7 @@ class ConfigurationError(ValueError):
     """A setting cannot be used. The message is one sentence: which setting, its value, what is allowed."""
 
 
-_CREDENTIALS = re.compile(r"//[^/@]*@")
+_CREDENTIALS = re.compile(r"[^\s/'\"]*@")
 
 
 def _fail(name: str, value: object, allowed: str) -> ConfigurationError:
@@ -39,7 +39,7 @@ def _fail(name: str, value: object, allowed: str) -> ConfigurationError:
 
 def _without_credentials(text: str) -> str:
     """URLs in the text without user and password."""
-    return _CREDENTIALS.sub("//…@", text)
+    return _CREDENTIALS.sub("…@", text)
 
 
 Check = Callable[[str, Any], Any]

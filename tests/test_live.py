@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel_posthog import PostHogSpanProcessor
 from otel_posthog.local import LocalPostHog
+from otel_posthog.local.faults import Fault
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
 AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
@@ -68,9 +69,11 @@ def test_a_call_flushed_while_its_request_is_open_knows_the_user(app: App) -> No
 
 def test_an_open_agent_is_the_parent_of_what_is_flushed(app: App) -> None:
     with app.tracer.start_as_current_span("agent", attributes=AGENT) as agent:
-        with app.tracer.start_as_current_span("HTTP"):
-            with app.tracer.start_as_current_span("chat", attributes=CHAT):
-                pass
+        with (
+            app.tracer.start_as_current_span("HTTP"),
+            app.tracer.start_as_current_span("chat", attributes=CHAT),
+        ):
+            pass
         (early,) = app.events()
     agent_id = format(agent.get_span_context().span_id, "016x")
     assert early["properties"]["$ai_parent_id"] == agent_id
@@ -149,14 +152,13 @@ def test_a_full_queue_counts_what_it_refuses(posthog: LocalPostHog, monkeypatch:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "5")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5")
-    with posthog:
-        posthog.faults.append(__import__("otel_posthog.local.faults", fromlist=["Fault"]).Fault.parse("latency=0.3"))
-        app = App(posthog)
-        for _ in range(50):
-            app.tracer.start_span("chat", attributes=CHAT).end()
-        app.processor.force_flush()
-        stats = app.processor.stats()
-        app.provider.shutdown()
+    posthog.faults.append(Fault.parse("latency=0.3"))
+    app = App(posthog)
+    for _ in range(50):
+        app.tracer.start_span("chat", attributes=CHAT).end()
+    app.processor.force_flush()
+    stats = app.processor.stats()
+    app.provider.shutdown()
     assert stats.accepted == 50
     assert stats.dropped["queue_full"] == 50 - stats.delivered
     assert 5 <= stats.delivered < 50

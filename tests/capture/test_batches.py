@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
+from itertools import pairwise
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -293,6 +294,6 @@ def test_a_batch_ends_only_where_the_next_event_would_break_a_limit(
     events: list[Encoded], count: int, size: int
 ) -> None:
     made = list(batches(events, count, size))
-    for batch, following in zip(made, made[1:], strict=False):
+    for batch, following in pairwise(made):
         together = sum(len(event.body) + 1 for event in [*batch, following[0]])
         assert len(batch) == count or together > size
