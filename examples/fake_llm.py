@@ -1,7 +1,7 @@
-"""A small OpenAI-compatible LLM server on loopback, so that the demo and the examples need no account.
+"""A small LLM server on loopback, so that the demo and the examples need no account.
 
-``/v1/chat/completions`` (plain, streamed, with tools, refused) and ``/v1/embeddings``, with fixed answers and token
-counts. ``python -m examples.fake_llm --port 8011`` runs it by itself.
+OpenAI's ``/v1/chat/completions`` (plain, streamed, with tools, refused) and ``/v1/embeddings``, Anthropic's
+``/v1/messages``, with fixed answers and token counts. ``python -m examples.fake_llm --port 8011`` runs it by itself.
 """
 
 from __future__ import annotations
@@ -84,6 +84,28 @@ async def _embeddings(request: Request) -> Response:
     return JSONResponse({"object": "list", "data": data, "model": body["model"], "usage": usage})
 
 
+async def _messages(request: Request) -> Response:
+    body = await request.json()
+    message, _ = _answer(body["messages"], [])
+    answer = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [{"type": "text", "text": message["content"]}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        # Anthropic counts cached tokens outside the input.
+        "usage": {
+            "input_tokens": 31,
+            "output_tokens": 8,
+            "cache_read_input_tokens": 2048,
+            "cache_creation_input_tokens": 0,
+        },
+    }
+    return JSONResponse(answer)
+
+
 class FakeLLM:
     """The server in a thread of its own: ``with FakeLLM() as llm: OpenAI(base_url=llm.url, api_key="any")``."""
 
@@ -92,6 +114,7 @@ class FakeLLM:
         routes = [
             Route("/v1/chat/completions", _chat, methods=["POST"]),
             Route("/v1/embeddings", _embeddings, methods=["POST"]),
+            Route("/v1/messages", _messages, methods=["POST"]),
         ]
         self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="warning", lifespan="off"))
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
