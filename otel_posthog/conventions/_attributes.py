@@ -122,6 +122,13 @@ def strings(value: Any) -> list[str]:
     raise UnusableError
 
 
+def plain(value: Any) -> Json:
+    """A structured attribute as lists and dicts: the SDK makes tuples and read-only mappings of them."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 class Attributes:
     """The attributes of one span while a reader works on them; ``left`` holds those nobody took yet."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from otel_posthog.conventions._attributes import plain, state
 from otel_posthog.conventions._parts import first, part_of, parts_of, result_value, string, text_in, tool_call
 from otel_posthog.operation import (
     Json,
@@ -216,7 +217,7 @@ def legacy_messages(events: Sequence[EventView]) -> tuple[list[Message], list[Me
         role = _LEGACY_ROLES.get(event.name)
         if role is None and event.name != "gen_ai.choice":
             continue
-        body = event.body if isinstance(event.body, Mapping) else _event_body(event.attributes)
+        body = plain(event.body) if isinstance(event.body, Mapping) else _event_body(event.attributes)
         if role is None:
             message = message_of(_choice(dict(body)), "assistant")
             if message is not None and (message.parts or message.finish_reason):
@@ -234,8 +235,6 @@ def _says_nothing(message: Message) -> bool:
 
 
 def _event_body(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    from otel_posthog.conventions._attributes import state
-
     body = {k: state(v) for k, v in attributes.items() if not k.startswith("gen_ai.") and k != "event.name"}
     # Semantic Kernel and the Azure SDK put the whole message, as JSON text, into this attribute.
     content = state(attributes.get("gen_ai.event.content"))

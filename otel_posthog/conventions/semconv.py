@@ -17,6 +17,7 @@ from otel_posthog.conventions._attributes import (
     identifier,
     integer,
     number,
+    plain,
     state,
     strings,
     structure,
@@ -59,9 +60,10 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
 
 def fill(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     """Complete an operation with ``gen_ai.*`` attributes, span events and log records, where it lacks them."""
+    on_span = frozenset(attributes.left)
     for event in (*span.events, *span.logs):
         if event.name == DETAILS:
-            _merge_details(event, attributes)
+            _merge_details(event, attributes, on_span)
     _fill_kind(operation, span, attributes)
     _fill_call(operation, span, attributes)
     _fill_usage(operation, span, attributes)
@@ -80,24 +82,22 @@ def fill(operation: Operation, span: SpanView, attributes: Attributes) -> None:
         _tool_events(operation)
 
 
-def _merge_details(event: EventView, attributes: Attributes) -> None:
-    """The details event repeats the span's attributes and adds the content the span may not carry."""
+def _merge_details(event: EventView, attributes: Attributes, on_span: frozenset[str]) -> None:
+    """The details event repeats the span's attributes and adds the content the span may not carry.
+
+    Strands spreads its messages over several of them.
+    """
     body = event.body if isinstance(event.body, Mapping) else {}
     for name, value in (*event.attributes.items(), *body.items()):
-        if not isinstance(name, str) or not name.startswith("gen_ai.") or value is None:
+        if not isinstance(name, str) or not name.startswith("gen_ai.") or value is None or name in on_span:
             continue
-        known = attributes.left.get(name)
-        if known is None:
-            attributes.left[name] = value
-        elif known != value and name in ("gen_ai.input.messages", "gen_ai.output.messages"):
-            _join_messages(attributes, name, known, value)
-
-
-def _join_messages(attributes: Attributes, name: str, known: Any, value: Any) -> None:
-    """Strands writes its messages over several details events; a repetition of the span's own is no addition."""
-    before, more = state(known), state(value)
-    if isinstance(more, (list, tuple)) and isinstance(before, (list, tuple)):
-        attributes.left[name] = [*before, *(message for message in more if message not in before)]
+        before, more = attributes.left.get(name), plain(value)
+        if before is None:
+            attributes.left[name] = more
+        elif name in ("gen_ai.input.messages", "gen_ai.output.messages"):
+            known, added = state(before), state(more)
+            if isinstance(known, list) and isinstance(added, list):
+                attributes.left[name] = [*known, *(message for message in added if message not in known)]
 
 
 def _fill_kind(operation: Operation, span: SpanView, attributes: Attributes) -> None:
