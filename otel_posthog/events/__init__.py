@@ -65,6 +65,9 @@ def event_of(operation: Operation, span: SpanView, parent_id: str | None, shape:
             properties[row.name] = value
     if not shape.content and operation.failure is not None and operation.failure.type:
         properties["$ai_error"] = operation.failure.type
+    if not shape.content and operation.parameters and is_call:
+        scalars = {k: v for k, v in operation.parameters.items() if not isinstance(v, (dict, list))}
+        properties["$ai_model_parameters"] = scalars
     if operation.tools:
         properties["$ai_tools"] = posthog_tools(operation.tools, shape.content)
     if is_call:
