@@ -129,6 +129,20 @@ def plain(value: Any) -> Json:
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+# A table from attributes to fields, turned around: name -> (rank, field, conversion). Lower ranks go first.
+Index = dict[str, tuple[int, Any, Callable[[Any], Any]]]
+
+
+def index_of(*rows: tuple[Any, Callable[[Any], Any], tuple[str, ...]]) -> Index:
+    """The index of a table of ``(field, conversion, names)``; the first usable name of a field counts."""
+    names = [(name, field, convert) for field, convert, names in rows for name in names]
+    return {name: (rank, field, convert) for rank, (name, field, convert) in enumerate(names)}
+
+
+def _rank(hit: tuple[tuple[int, Any, Any], str]) -> int:
+    return hit[0][0]
+
+
 class Attributes:
     """The attributes of one span while a reader works on them; ``left`` holds those nobody took yet."""
 
@@ -156,6 +170,21 @@ class Attributes:
                 except UnusableError:
                     continue
             del left[name]
+        return found
+
+    def take_all(self, index: Index) -> dict[Any, Any]:
+        """The fields of a table that have a usable value: as :meth:`take` for each row, at the price of the hits."""
+        found: dict[Any, Any] = {}
+        for (_, field, convert), name in sorted(
+            ((index[name], name) for name in self.left.keys() & index.keys()), key=_rank
+        ):
+            value = self.left[name]
+            if value is not None and value != "" and field not in found:
+                try:
+                    found[field] = convert(value)
+                except UnusableError:
+                    continue
+            del self.left[name]
         return found
 
     def peek(self, name: str) -> Any:

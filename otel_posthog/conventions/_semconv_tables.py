@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_posthog.conventions._attributes import integer, number, state, strings, text
+from otel_posthog.conventions._attributes import index_of, integer, number, state, strings, text
 from otel_posthog.operation import Kind
 
 # gen_ai.operation.name (spec: gen-ai-spans.md, gen-ai-agent-spans.md; the others as libraries write them)
@@ -112,3 +112,8 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("output", ("gen_ai.cost.output_cost", "gen_ai.usage.cost.output", "gen_ai.usage.output_cost")),
     ("total", ("operation.cost", "gen_ai.cost.total_cost", "gen_ai.usage.cost", "gen_ai.usage.cost.total")),
 )
+
+PARAMETERS_INDEX = index_of(*PARAMETERS)
+USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
+MODALITIES_INDEX = index_of(*((key, integer, (name,)) for key, name in MODALITIES))
+COST_INDEX = index_of(*((field, number, names) for field, names in COST))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, flag, integer, number, state, text
+from otel_posthog.conventions._attributes import Attributes, flag, index_of, integer, number, state, text
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import read_request, read_response
@@ -19,6 +19,7 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
                 "llm.output_tokens", "llm.tokens.output", "llm.token_count.output")),
     ("total", ("llm.usage.total_tokens", "llm.total_tokens", "llm.tokens.total")),
 )  # fmt: skip
+USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
 
 PARAMETERS = (
     ("temperature", number, ("llm.temperature", "llm.request.temperature")),
@@ -41,8 +42,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     operation.response_model = attributes.take(text, "llm.response.model")
     operation.streaming = attributes.take(flag, "llm.stream", "llm.streaming", "llm.is_streaming")
     usage = Usage()
-    for field, names in USAGE:
-        setattr(usage, field, attributes.take(integer, *names))
+    for field, count in attributes.take_all(USAGE_INDEX).items():
+        setattr(usage, field, count)
     operation.usage = usage
     for name, convert, names in PARAMETERS:
         value = attributes.take(convert, *names)

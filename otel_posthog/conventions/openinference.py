@@ -14,6 +14,7 @@ from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
     UnusableError,
+    index_of,
     integer,
     number,
     state,
@@ -50,6 +51,7 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cache_write", ("llm.token_count.prompt_details.cache_write",)),
     ("reasoning", ("llm.token_count.completion_details.reasoning",)),
 )
+USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
 
 MODALITIES = (
     (("audio", "input"), "llm.token_count.prompt_details.audio"),
@@ -126,8 +128,8 @@ def _read_call(operation: Operation, attributes: Attributes) -> None:
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
     usage = Usage()
-    for field, names in USAGE:
-        setattr(usage, field, attributes.take(integer, *names))
+    for field, count in attributes.take_all(USAGE_INDEX).items():
+        setattr(usage, field, count)
     for key, name in MODALITIES:
         count = attributes.take(integer, name)
         if count is not None:

@@ -15,7 +15,6 @@ from otel_posthog.conventions._attributes import (
     UnusableError,
     flag,
     identifier,
-    integer,
     number,
     plain,
     state,
@@ -29,11 +28,11 @@ from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._semconv_tables import (
     ACTORS,
     CACHE_OUTSIDE_SCOPES,
-    COST,
+    COST_INDEX,
     KINDS,
-    MODALITIES,
-    PARAMETERS,
-    USAGE,
+    MODALITIES_INDEX,
+    PARAMETERS_INDEX,
+    USAGE_INDEX,
 )
 from otel_posthog.operation import Cost, Kind, Message, Operation, Usage
 from otel_posthog.spans import EventView, SpanView
@@ -138,10 +137,7 @@ def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
     operation.response_id = operation.response_id or response_id
     base_url = attributes.take(text, "gen_ai.openai.api_base", "gen_ai.request.base_url")
     operation.base_url = operation.base_url or base_url
-    for name, convert, names in PARAMETERS:
-        value = attributes.take(convert, *names)
-        if value is not None:
-            operation.parameters.setdefault(name, value)
+    operation.parameters = {**attributes.take_all(PARAMETERS_INDEX), **operation.parameters}
     streaming = attributes.take(
         flag, "gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.request.is_stream", "llm.is_streaming"
     )
@@ -181,18 +177,14 @@ def _fill_first_token(operation: Operation, span: SpanView, attributes: Attribut
 
 
 def _fill_usage(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    counts = {field: attributes.take(integer, *names) for field, names in USAGE}
-    by_modality = {key: attributes.take(integer, name) for key, name in MODALITIES}
     if operation.usage is None:
         operation.usage = Usage(cache_inside=not span.scope_name.startswith(CACHE_OUTSIDE_SCOPES))
-    for field, count in counts.items():
+    for field, count in attributes.take_all(USAGE_INDEX).items():
         if getattr(operation.usage, field) is None:
             setattr(operation.usage, field, count)
-    for key, count in by_modality.items():
-        if count is not None:
-            operation.usage.by_modality.setdefault(key, count)
-    amounts = {field: attributes.take(number, *names) for field, names in COST}
-    if operation.cost is None and any(amount is not None for amount in amounts.values()):
+    operation.usage.by_modality = {**attributes.take_all(MODALITIES_INDEX), **operation.usage.by_modality}
+    amounts = attributes.take_all(COST_INDEX)
+    if operation.cost is None and amounts:
         operation.cost = Cost(**amounts)
         if span.scope_name.startswith("openlit.") and _cost_is_a_guess(operation.cost, operation.usage):
             # OpenLIT prices cached tokens in full, and a model it does not know at 0: PostHog's own price is truer.

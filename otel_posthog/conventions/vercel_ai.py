@@ -12,6 +12,7 @@ from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
     identifier,
+    index_of,
     integer,
     number,
     state,
@@ -37,6 +38,7 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cache_write", ("ai.usage.inputTokenDetails.cacheWriteTokens",)),
     ("reasoning", ("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens")),
 )
+USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
 
 PARAMETERS = (
     ("temperature", number, ("ai.settings.temperature",)),
@@ -104,8 +106,8 @@ def decoded(value: Any) -> Any:
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
     usage = Usage()
-    for field, names in USAGE:
-        setattr(usage, field, attributes.take(integer, *names))
+    for field, count in attributes.take_all(USAGE_INDEX).items():
+        setattr(usage, field, count)
     details = attributes.peek("ai.response.providerMetadata")
     # Since version 6 the input is a total with details; before, it was the provider's own number.
     itemised = "ai.usage.inputTokenDetails.noCacheTokens" in attributes
