@@ -60,7 +60,7 @@ class Mapper:
         try:
             operation = conventions.read(view, self._readers)
         except (AttributeError, TypeError):  # attribute names that are no texts, which the API forbids
-            view.attributes = {str(name): value for name, value in view.attributes.items()}
+            view = replace(view, attributes={str(name): value for name, value in view.attributes.items()})
             operation = conventions.read(view, self._readers)
         if operation is not None and not self._settings.capture_spans and not operation.is_call:
             operation = None

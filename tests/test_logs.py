@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from otel_posthog.local import LocalPostHog
 from otel_posthog.logs import LogRecords
 from otel_posthog.spans import EventView
 from tests.support.spans import HTTP
+
+if "event_name" not in inspect.signature(LogRecord).parameters:
+    pytest.skip("the records here are made the way newer SDKs do", allow_module_level=True)
 
 CALL: dict[str, Any] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini"}
 QUESTION = {"content": "What is the airspeed of an unladen swallow?"}

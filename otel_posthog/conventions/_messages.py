@@ -49,6 +49,8 @@ _MESSAGE_KEYS = frozenset(
      "annotations", "images")
 )  # fmt: skip
 
+_SEMCONV_KEYS = frozenset(("role", "parts", "name", "finish_reason"))
+
 # Without a role, one of these makes an object a message all the same.
 _ANSWER_KEYS = frozenset(("content", "tool_calls", "function_call", "finish_reason"))
 
@@ -65,6 +67,11 @@ def message_of(value: Json, default_role: str = "user") -> Message | None:
         return Message(default_role, parts) if parts else None
     if not isinstance(value, Mapping):
         return None
+    written = value.get("parts")
+    if type(written) is list and written and value.keys() <= _SEMCONV_KEYS:
+        # The conventions' own shape needs none of what follows.
+        role, name, reason = value.get("role"), value.get("name"), value.get("finish_reason")
+        return Message(role_of(role, default_role), parts_of(written), string(name), string(reason) or None)
     value = _unwrapped(dict(value))
     kind = value.get("type")
     if "role" not in value and "parts" not in value:

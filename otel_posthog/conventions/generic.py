@@ -30,7 +30,7 @@ PARAMETERS = (
 
 def recognises(span: SpanView) -> bool:
     """Whether any attribute speaks of an LLM, or is a PostHog property that the app set itself."""
-    return any(name.startswith(_PREFIXES) for name in span.attributes)
+    return span.has(*_PREFIXES)
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:

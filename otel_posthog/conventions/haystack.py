@@ -34,7 +34,7 @@ ENDINGS: tuple[tuple[str, Kind], ...] = (
 
 def recognises(span: SpanView) -> bool:
     """Whether Haystack wrote the span."""
-    return any(name.startswith("haystack.") for name in span.attributes)
+    return span.has("haystack.")
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:

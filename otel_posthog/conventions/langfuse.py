@@ -41,7 +41,7 @@ KINDS: dict[str, Kind] = {
 
 def recognises(span: SpanView) -> bool:
     """Whether the span is a Langfuse observation."""
-    return any(name.startswith(_OBSERVATION) for name in span.attributes)
+    return span.has(_OBSERVATION)
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:

@@ -71,9 +71,7 @@ def recognises(span: SpanView) -> bool:
     """Whether the span has OpenInference's kind, or, where limits evicted it, its scope or message attributes."""
     attributes = span.attributes
     return (
-        "openinference.span.kind" in attributes
-        or span.scope_name.startswith("openinference.")
-        or any(name.startswith(_FLATTENED) for name in attributes)
+        "openinference.span.kind" in attributes or span.scope_name.startswith("openinference.") or span.has(*_FLATTENED)
     )
 
 

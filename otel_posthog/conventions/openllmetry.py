@@ -23,6 +23,8 @@ KINDS: dict[str, Kind] = {"workflow": "chain", "task": "chain", "agent": "agent"
 _ASSOCIATION = "traceloop.association.properties."
 _OWN = ("traceloop.", "llm.request.", "llm.usage.")
 _FLATTENED = ("gen_ai.prompt.", "gen_ai.completion.")
+# Attribute limits may evict the first ones, so any digit will do.
+_FIRST_INDEXES = tuple(f"{prefix}{digit}" for prefix in _FLATTENED for digit in range(10))
 
 
 def _is_flattened(name: str) -> bool:
@@ -32,7 +34,7 @@ def _is_flattened(name: str) -> bool:
 
 def recognises(span: SpanView) -> bool:
     """Whether the span has a Traceloop attribute or flattened prompts."""
-    return any(name.startswith(_OWN) or _is_flattened(name) for name in span.attributes)
+    return span.has(*_OWN, *_FIRST_INDEXES)
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:

@@ -45,9 +45,9 @@ def recognises(span: SpanView) -> bool:
 
     A conversation id alone is none of it: apps set it on their server span, next to ``user.id``.
     """
-    return any(name.startswith("gen_ai.") and name != "gen_ai.conversation.id" for name in span.attributes) or any(
-        event.name.startswith("gen_ai.") for event in (*span.logs, *span.events)
-    )
+    if span.has("gen_ai.") and any(n.startswith("gen_ai.") and n != "gen_ai.conversation.id" for n in span.attributes):
+        return True
+    return any(event.name.startswith("gen_ai.") for event in (*span.logs, *span.events))
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:

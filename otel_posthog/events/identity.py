@@ -53,4 +53,4 @@ def timestamp_of(unix_nano: int) -> str:
         moment = datetime.fromtimestamp(seconds, timezone.utc)
     except (OverflowError, ValueError, OSError):  # a broken clock costs the time, not the event
         moment = datetime.now(timezone.utc)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanos // 1000:06d}Z"
+    return f"{moment.isoformat()[:19]}.{nanos // 1000:06d}Z"
