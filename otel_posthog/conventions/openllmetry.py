@@ -21,7 +21,7 @@ from otel_posthog.spans import SpanView
 KINDS: dict[str, Kind] = {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"}
 
 _ASSOCIATION = "traceloop.association.properties."
-_OWN = ("traceloop.", "llm.request.", "llm.usage.")
+_OWN = ("traceloop.", "llm.request.type", "llm.request.functions.")
 _FLATTENED = ("gen_ai.prompt.", "gen_ai.completion.")
 # Attribute limits may evict the first ones, so any digit will do.
 _FIRST_INDEXES = tuple(f"{prefix}{digit}" for prefix in _FLATTENED for digit in range(10))

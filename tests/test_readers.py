@@ -1,0 +1,203 @@
+"""Readers that no recording covers, readers of a user's own, and what the registry decides."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from otel_posthog import PostHogSpanExporter, PostHogSpanProcessor, Reader
+from otel_posthog.conventions._attributes import Attributes, text
+from otel_posthog.local import LocalPostHog
+from otel_posthog.operation import Operation
+from otel_posthog.spans import SpanView
+from tests.support.made import made_span
+from tests.support.mapping import events_of
+
+
+def event_of(attributes: dict[str, Any], **span: Any) -> dict[str, Any]:
+    (event,) = events_of([made_span(attributes=attributes, **span)])
+    return event
+
+
+def test_a_genkit_model_call() -> None:
+    request = {
+        "messages": [
+            {"role": "system", "content": [{"text": "Be brief."}]},
+            {"role": "user", "content": [{"text": "Weather in Lisbon?"}]},
+            {"role": "tool", "content": [{"toolResponse": {"ref": "c1", "name": "weather", "output": "24 C"}}]},
+        ],
+        "config": {"temperature": 0.2, "maxOutputTokens": 64},
+        "tools": [{"name": "weather", "description": "d", "inputSchema": {"type": "object"}}],
+    }
+    call = {"toolRequest": {"ref": "c2", "name": "weather", "input": {"city": "Oslo"}}}
+    response = {
+        "message": {"role": "model", "content": [{"text": "24 C."}, call]},
+        "finishReason": "stop",
+        "usage": {"inputTokens": 18, "outputTokens": 19, "thoughtsTokens": 192, "totalTokens": 229},
+    }
+    event = event_of(
+        {
+            "genkit:name": "googleai/gemini-2.5-flash",
+            "genkit:type": "action",
+            "genkit:metadata:subtype": "model",
+            "genkit:input": json.dumps(request),
+            "genkit:output": json.dumps(response),
+            "genkit:state": "success",
+        }
+    )
+    properties = event["properties"]
+    assert event["event"] == "$ai_generation"
+    assert properties["$ai_model"] == "gemini-2.5-flash"
+    assert properties["$ai_input"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Weather in Lisbon?"},
+        {"role": "tool", "content": "24 C", "tool_call_id": "c1", "name": "weather"},
+    ]
+    function = {"name": "weather", "arguments": {"city": "Oslo"}}
+    assert properties["$ai_output_choices"] == [
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "24 C."}, {"type": "function", "id": "c2", "function": function}],
+        }
+    ]
+    assert (properties["$ai_input_tokens"], properties["$ai_output_tokens"]) == (18, 211)
+    assert (properties["$ai_temperature"], properties["$ai_max_tokens"]) == (0.2, 64)
+
+
+def test_a_genkit_flow_is_a_wrapper() -> None:
+    event = event_of({"genkit:name": "ask", "genkit:type": "flow", "genkit:input": '"q"', "genkit:output": '"a"'})
+    assert event["event"] == "$ai_trace"
+    assert (event["properties"]["$ai_input_state"], event["properties"]["$ai_output_state"]) == ("q", "a")
+
+
+def test_a_haystack_generator() -> None:
+    reply = {
+        "role": "assistant",
+        "content": [{"text": "Paris."}],
+        "meta": {
+            "model": "gpt-4o-mini-2024-07-18",
+            "finish_reason": "stop",
+            "usage": {"prompt_tokens": 31, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 0}},
+        },
+    }
+    event = event_of(
+        {
+            "haystack.component.name": "llm",
+            "haystack.component.type": "OpenAIChatGenerator",
+            "haystack.component.input": json.dumps({"messages": [{"role": "user", "content": [{"text": "Capital?"}]}]}),
+            "haystack.component.output": json.dumps({"replies": [reply]}),
+        }
+    )
+    properties = event["properties"]
+    assert event["event"] == "$ai_generation"
+    assert properties["$ai_model"] == "gpt-4o-mini-2024-07-18"
+    assert properties["$ai_input"] == [{"role": "user", "content": "Capital?"}]
+    assert properties["$ai_output_choices"][0]["content"] == "Paris."
+    assert (properties["$ai_input_tokens"], properties["$ai_stop_reason"]) == (31, "stop")
+
+
+def test_an_mcp_tool_call() -> None:
+    event = event_of(
+        {
+            "mcp.method.name": "tools/call",
+            "mcp.tool.name": "search",
+            "mcp.session.id": "s1",
+            "mcp.request.argument": '{"q": "x"}',
+            "mcp.response.value": "found",
+        },
+        parent_id="00f067aa0ba902b7",
+    )
+    properties = event["properties"]
+    assert (event["event"], properties["$ai_span_name"]) == ("$ai_span", "search")
+    assert (properties["$ai_input_state"], properties["$ai_output_state"]) == ({"q": "x"}, "found")
+
+
+def test_a_library_of_no_convention_is_the_best_event_it_can_be() -> None:
+    event = event_of(
+        {
+            "llm.vendor": "acme",
+            "llm.model": "acme-1",
+            "llm.prompt": "Capital?",
+            "llm.completion": "Paris.",
+            "llm.usage.prompt_tokens": 3,
+            "llm.usage.completion_tokens": 1,
+        }
+    )
+    properties = event["properties"]
+    assert event["event"] == "$ai_generation"
+    assert (properties["$ai_provider"], properties["$ai_model"]) == ("acme", "acme-1")
+    assert properties["$ai_input"] == [{"role": "user", "content": "Capital?"}]
+    assert properties["$ai_output_choices"] == [{"role": "assistant", "content": "Paris."}]
+    assert (properties["$ai_input_tokens"], properties["$ai_output_tokens"]) == (3, 1)
+
+
+def test_properties_that_an_app_states_make_an_event_of_any_span() -> None:
+    event = event_of({"$ai_model": "own-model", "$ai_output_tokens": 7, "$ai_input": '[{"role":"user","content":"q"}]'})
+    assert event["event"] == "$ai_generation"
+    assert event["properties"]["$ai_model"] == "own-model"
+    assert event["properties"]["$ai_input"] == [{"role": "user", "content": "q"}]
+
+
+def test_two_conventions_on_one_span_are_read_once_the_specific_one_first() -> None:
+    event = event_of(
+        {
+            "openinference.span.kind": "LLM",
+            "llm.model_name": "gpt-4o-2024-08-06",
+            "llm.token_count.prompt": 31,
+            "gen_ai.usage.input_tokens": 30,
+            "gen_ai.request.temperature": 0.2,
+        }
+    )
+    assert event["properties"]["$ai_input_tokens"] == 31
+    assert event["properties"]["$ai_temperature"] == 0.2
+    assert not [name for name in event["properties"] if name.startswith("gen_ai.")]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{}, {"http.url": "x"}, {"user.id": "u"}, {"gen_ai.conversation.id": "c"}, {"mlflow.spanType": "null"}],
+)
+def test_what_is_no_ai_span_is_ignored(attributes: dict[str, Any]) -> None:
+    assert events_of([made_span("GET /", attributes)]) == []
+
+
+# A convention of one's own, as the README shows it.
+def read_acme(span: SpanView, attributes: Attributes) -> Operation:
+    return Operation(kind="generation", request_model=attributes.take(text, "acme.model"))
+
+
+ACME = Reader("acme", lambda span: "acme.model" in span.attributes, read_acme)
+
+
+def test_a_reader_of_ones_own_is_asked_first(posthog: LocalPostHog) -> None:
+    exporter = PostHogSpanExporter("phc_test", posthog.url, readers=[ACME])
+    exporter.export([made_span(attributes={"acme.model": "acme-1", "acme.other": "x", "gen_ai.system": "openai"})])
+    (event,) = posthog.events()
+    assert event["event"] == "$ai_generation"
+    assert event["properties"]["$ai_model"] == "acme-1"
+    assert event["properties"]["acme.other"] == "x"
+
+
+def test_the_processor_queues_what_a_reader_of_ones_own_recognises(posthog: LocalPostHog) -> None:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    processor = PostHogSpanProcessor("phc_test", posthog.url, readers=[ACME])
+    provider.add_span_processor(processor)
+    provider.get_tracer("app").start_span("call", attributes={"acme.model": "acme-1"}).end()
+    assert processor.force_flush()
+    assert [event["event"] for event in posthog.events()] == ["$ai_generation"]
+    processor.shutdown()
+
+
+def test_a_reader_that_raises_costs_its_span_alone(posthog: LocalPostHog) -> None:
+    def broken(span: SpanView, attributes: Attributes) -> Operation:
+        raise ValueError("secret prompt")
+
+    exporter = PostHogSpanExporter("phc_test", posthog.url, readers=[Reader("acme", ACME.recognises, broken)])
+    chat = {"gen_ai.operation.name": "chat"}
+    exporter.export([made_span(attributes={"acme.model": "m"}), made_span(attributes=chat, span_id="1" * 16)])
+    assert len(posthog.events()) == 1
+    assert exporter.stats().dropped == {"mapping_failed": 1}
