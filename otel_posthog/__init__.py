@@ -1,6 +1,7 @@
 """OpenTelemetry GenAI spans as PostHog LLM analytics events."""
 
 from otel_posthog._version import __version__
+from otel_posthog.ambient import context
 from otel_posthog.capture import Stats
 from otel_posthog.configure import Handle, configure
 from otel_posthog.conventions import Reader
@@ -20,4 +21,5 @@ __all__ = [
     "Stats",
     "__version__",
     "configure",
+    "context",
 ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from opentelemetry.sdk.trace import ReadableSpan
 
+from otel_posthog.ambient import Ambient
 from otel_posthog.traces import Node
 
 MOST_TRACES = 10_000  # live traces; at the bound the one that was touched least lately is forgotten
@@ -28,6 +29,7 @@ class _Trace:
     waiting: list[ReadableSpan] = field(default_factory=list)
     waiting_since: float = 0.0
     touched: float = 0.0
+    ambient: dict[int, Ambient] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class LiveTraces:
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         self._waiting = 0
 
-    def started(self, span: ReadableSpan, parent: ReadableSpan | None) -> None:
+    def started(self, span: ReadableSpan, parent: ReadableSpan | None, ambient: Ambient | None = None) -> None:
         """A span has started. ``parent`` is its parent if that is a span of this process that records."""
         context = span.get_span_context()
         if context is None:
@@ -59,6 +61,8 @@ class LiveTraces:
                 if len(self._traces) > MOST_TRACES:
                     self._forget_one()
             trace.open[context.span_id] = span
+            if ambient is not None:
+                trace.ambient[context.span_id] = ambient
             trace.touched = time.monotonic()
             above = parent.get_span_context() if parent is not None else None
             if parent is None or above is None or parent.end_time is not None:
@@ -101,6 +105,11 @@ class LiveTraces:
                     del self._traces[trace_id]
         return [released for released in found if released is not None]
 
+    def ambient(self, released: Released) -> dict[int, Ambient]:
+        """What was around the spans of the trace when they started, by span id."""
+        with self._lock:
+            return dict(released.trace.ambient)
+
     def relatives(self, released: Released) -> list[ReadableSpan | Node]:
         """What is known of the other spans of the trace."""
         with self._lock:
@@ -134,4 +143,4 @@ class LiveTraces:
 def _remember(trace: _Trace, span_id: int, span: ReadableSpan | Node) -> None:
     trace.ended[span_id] = span
     if len(trace.ended) > MOST_ENDED:
-        trace.ended.popitem(last=False)
+        trace.ambient.pop(trace.ended.popitem(last=False)[0], None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog import conventions
+from otel_posthog.ambient import Ambient
 from otel_posthog.capture import Encoded, encode
 from otel_posthog.conventions import READERS, Reader
 from otel_posthog.events import Shape, event_of
@@ -42,18 +43,22 @@ class Mapper:
             distinct_id=settings.distinct_id,
             properties=settings.properties,
         )
+        self._silent_shape = replace(self._shape, content=False)
 
-    def nodes_of(self, spans: Iterable[ReadableSpan]) -> list[Node]:
-        """The spans and what they say; their log records are taken. A span that cannot be read is left out."""
+    def nodes_of(self, spans: Iterable[ReadableSpan], around: Mapping[int, Ambient] | None = None) -> list[Node]:
+        """The spans and what they say; their log records are taken. A span that cannot be read is left out.
+
+        ``around`` has, by span id, what was around the spans when they started.
+        """
         nodes = []
         for span in spans:
             try:
-                nodes.append(self._node_of(span))
+                nodes.append(self._node_of(span, around or {}))
             except Exception as error:
                 self._failed(error)
         return nodes
 
-    def _node_of(self, span: ReadableSpan) -> Node:
+    def _node_of(self, span: ReadableSpan, around: Mapping[int, Ambient]) -> Node:
         context = span.get_span_context()
         logs = self._records.take(context.trace_id, context.span_id) if context else ()
         view = view_of(span, logs)
@@ -64,22 +69,23 @@ class Mapper:
             operation = conventions.read(view, self._readers)
         if operation is not None and not self._settings.capture_spans and not operation.is_call:
             operation = None
-        return Node(view, operation)
+        return Node(view, operation, ambient=around.get(context.span_id) if context else None)
 
-    def relative_of(self, span: ReadableSpan) -> Node:
+    def relative_of(self, span: ReadableSpan, around: Mapping[int, Ambient]) -> Node:
         """A span that is not sent now, open or ended; its log records stay."""
-        view = view_of(span)
+        view, context = view_of(span), span.get_span_context()
+        ambient = around.get(context.span_id) if context else None
         try:
-            return Node(view, conventions.read(view, self._readers))
+            return Node(view, conventions.read(view, self._readers), ambient=ambient)
         except Exception:  # told when the span itself is sent
-            return Node(view, None)
+            return Node(view, None, ambient=ambient)
 
     def remembered(self, node: Node) -> Node:
         """What spans to come want to know of one that was sent: where it is, what it is, whose it is."""
         operation = node.operation
         light = replace(node.view, attributes=identity_of(node.view.attributes), events=(), logs=(), resource={})
         if operation is None:
-            return Node(light, None)
+            return Node(light, None, ambient=node.ambient)
         return Node(
             light,
             Operation(
@@ -90,6 +96,7 @@ class Mapper:
                 user=operation.user,
                 session=operation.session,
             ),
+            ambient=node.ambient,
         )
 
     def events_of(self, nodes: Sequence[Node], relatives: Iterable[Node] = ()) -> list[Encoded]:
@@ -100,7 +107,9 @@ class Mapper:
             if node.operation is None:
                 continue
             try:
-                events.append(encode(event_of(node.operation, node.view, node.parent_id, self._shape)))
+                silent = node.ambient is not None and node.ambient.capture_content is False
+                shape = self._silent_shape if silent else self._shape
+                events.append(encode(event_of(node.operation, node.view, node.parent_id, shape)))
             except Exception as error:
                 self._failed(error)
         return events

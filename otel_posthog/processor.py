@@ -16,6 +16,7 @@ from opentelemetry.sdk.environment_variables import (
 )
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from otel_posthog.ambient import ambient_of
 from otel_posthog.batching import Batcher
 from otel_posthog.capture import Stats
 from otel_posthog.exporter import PostHogSpanExporter
@@ -57,7 +58,7 @@ class PostHogSpanProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Follow the span while it lives."""
         parent = trace.get_current_span(parent_context)
-        self._live.started(span, parent if isinstance(parent, ReadableSpan) else None)
+        self._live.started(span, parent if isinstance(parent, ReadableSpan) else None, ambient_of(parent_context))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span if it is an AI span and was sampled; never blocks."""
@@ -97,11 +98,12 @@ class PostHogSpanProcessor(SpanProcessor):
         relatives: dict[str, Node] = {}
         sent: list[tuple[Released, list[Node]]] = []
         for released in batch:
-            mapped = mapper.nodes_of(released.spans)
+            around = self._live.ambient(released)
+            mapped = mapper.nodes_of(released.spans, around)
             nodes += mapped
             sent.append((released, mapped))
             for span in self._live.relatives(released):
-                node = span if isinstance(span, Node) else mapper.relative_of(span)
+                node = span if isinstance(span, Node) else mapper.relative_of(span, around)
                 relatives[node.view.span_id] = node
         for node in nodes:
             relatives.pop(node.view.span_id, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
+from otel_posthog.ambient import Ambient
 from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
 from otel_posthog.conventions._messages import last_user_text
 from otel_posthog.operation import Json, Operation, Usage
@@ -25,6 +26,7 @@ class Node:
     view: SpanView
     operation: Operation | None
     parent_id: str | None = None
+    ambient: Ambient | None = None
 
 
 def connect(nodes: Iterable[Node], once: bool = True) -> None:
@@ -70,14 +72,27 @@ def _parent(node: Node, by_id: Mapping[str, Node]) -> str | None:
 
 
 def _inherit(node: Node, by_id: Mapping[str, Node]) -> None:
-    """User and session of the nearest ancestor that has one: apps set them on their server span."""
-    operation = node.operation
-    if operation is None or (operation.user and operation.session):
+    """User, session and the rest of what is around, where the span itself does not say.
+
+    Order: the context around the span, the attributes of its ancestors (apps set them on their server span; the
+    nearest wins), baggage from another process. What follows, resource and settings, is for ``events``.
+    """
+    operation, ambient = node.operation, node.ambient
+    if operation is None:
         return
-    for ancestor in _ancestors(node, by_id):
-        attributes = ancestor.view.attributes
-        operation.user = operation.user or _first_text(attributes, USER_ATTRIBUTES)
-        operation.session = operation.session or _first_text(attributes, SESSION_ATTRIBUTES)
+    if ambient is not None:
+        operation.user = operation.user or ambient.distinct_id
+        operation.session = operation.session or ambient.session_id
+        operation.groups = operation.groups or ambient.groups
+        operation.stated = {**ambient.properties, **operation.stated}
+    if not (operation.user and operation.session):
+        for ancestor in _ancestors(node, by_id):
+            attributes = ancestor.view.attributes
+            operation.user = operation.user or _first_text(attributes, USER_ATTRIBUTES)
+            operation.session = operation.session or _first_text(attributes, SESSION_ATTRIBUTES)
+    if ambient is not None:
+        operation.user = operation.user or ambient.baggage_user
+        operation.session = operation.session or ambient.baggage_session
 
 
 def identity_of(attributes: Mapping[str, Json]) -> dict[str, Json]:

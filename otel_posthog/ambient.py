@@ -1,0 +1,170 @@
+"""Who and what a piece of code works for: ``otel_posthog.context``, the posthog SDK's own context, and baggage.
+
+All of it travels in OpenTelemetry's ``Context``, so that threads and tasks that carry the one carry the other, and no
+attribute appears that other exporters would see.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from opentelemetry import baggage
+from opentelemetry.context import Context, attach, create_key, detach, get_value, set_value
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_KEY = create_key("otel_posthog.context")
+
+# Baggage entries that are read, and (the first of each) written by ``context(…, propagate=True)``.
+BAGGAGE_USER = ("posthog.distinct_id", "user.id", "enduser.id")
+BAGGAGE_SESSION = ("posthog.session_id", "session.id")
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """What was around a span when it started. ``baggage_…`` came from another process and counts less."""
+
+    distinct_id: str | None = None
+    session_id: str | None = None
+    groups: Mapping[str, Any] | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    capture_content: bool | None = None
+    baggage_user: str | None = None
+    baggage_session: str | None = None
+
+
+_NOTHING = Ambient()
+
+
+class context:  # noqa: N801 - used like a function, as contextlib's own
+    """Says who the AI spans that start inside are for. A context manager and a decorator, sync and async.
+
+    Args:
+        distinct_id: the user, as PostHog knows them.
+        session_id: groups traces (``$ai_session_id``).
+        groups: PostHog groups, ``{type: key}``.
+        properties: added to the events; those of an outer context stay.
+        capture_content: ``False`` keeps the content of these spans in the process; ``True`` has no effect where the
+            setting forbids it.
+        propagate: also put ``distinct_id`` and ``session_id`` into W3C baggage, which outgoing requests carry to
+            other services. Off by default: baggage goes to every host that the app calls.
+
+    What is not given is kept from the context around. Needs :class:`~otel_posthog.PostHogSpanProcessor`.
+
+    Example::
+
+        with otel_posthog.context(distinct_id="user-8812", session_id="s1"):
+            client.chat.completions.create(…)
+    """
+
+    def __init__(
+        self,
+        *,
+        distinct_id: str | None = None,
+        session_id: str | None = None,
+        groups: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+        capture_content: bool | None = None,
+        propagate: bool = False,
+    ) -> None:
+        given = {
+            "distinct_id": distinct_id,
+            "session_id": session_id,
+            "groups": groups,
+            "capture_content": capture_content,
+        }
+        self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self._properties = dict(properties or {})
+        self._propagate = propagate
+        self._tokens: list[Any] = []
+
+    def __enter__(self) -> None:
+        around = _own(None)
+        inside = replace(around, properties={**around.properties, **self._properties}, **self._given)
+        entered = set_value(_KEY, inside)
+        if self._propagate:
+            for name, value in ((BAGGAGE_USER[0], inside.distinct_id), (BAGGAGE_SESSION[0], inside.session_id)):
+                if value is not None:
+                    entered = baggage.set_baggage(name, value, entered)
+        self._tokens.append(attach(entered))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        detach(self._tokens.pop())
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, at)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function, each call of which runs inside."""
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with self._again():
+                    return await function(*args, **kwargs)
+
+            return run_async  # type: ignore[return-value]  # a coroutine function again
+
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return run
+
+    def _again(self) -> context:
+        """A fresh one for each call: calls may overlap."""
+        return context(properties=self._properties, propagate=self._propagate, **self._given)
+
+
+def ambient_of(parent: Context | None) -> Ambient | None:
+    """What is around a span that starts in this context; ``None`` if nothing is."""
+    own = _own(parent)
+    user, session = _sdk_identity()
+    carried = baggage.get_all(parent)
+    if not carried and user is None and session is None:
+        return None if own is _NOTHING else own
+    return replace(
+        own,
+        distinct_id=own.distinct_id or user,
+        session_id=own.session_id or session,
+        baggage_user=_first(carried, BAGGAGE_USER),
+        baggage_session=_first(carried, BAGGAGE_SESSION),
+    )
+
+
+def _own(parent: Context | None) -> Ambient:
+    found = get_value(_KEY, parent)
+    return found if isinstance(found, Ambient) else _NOTHING
+
+
+def _first(carried: Mapping[str, object], names: tuple[str, ...]) -> str | None:
+    return next((str(carried[name]) for name in names if carried.get(name)), None)
+
+
+def _sdk_identity() -> tuple[str | None, str | None]:
+    """User and session of ``posthog.new_context``/``identify_context``, if the app uses the posthog SDK."""
+    sdk = sys.modules.get("posthog.contexts")
+    if sdk is None:
+        return None, None
+    return _asked(sdk, "get_context_distinct_id"), _asked(sdk, "get_context_session_id")
+
+
+def _asked(sdk: object, name: str) -> str | None:
+    try:
+        value = getattr(sdk, name)()
+    except Exception:  # another version of the SDK, or a context of another kind
+        return None
+    return value if isinstance(value, str) and value else None
