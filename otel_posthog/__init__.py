@@ -5,6 +5,7 @@ from otel_posthog.ambient import context
 from otel_posthog.capture import Stats
 from otel_posthog.configure import Handle, configure
 from otel_posthog.conventions import Reader
+from otel_posthog.evaluations import evaluation, feedback, metric
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.logs import PostHogLogRecordProcessor
 from otel_posthog.processor import PostHogSpanProcessor
@@ -22,4 +23,7 @@ __all__ = [
     "__version__",
     "configure",
     "context",
+    "evaluation",
+    "feedback",
+    "metric",
 ]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.context import attach, detach, set_value
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_posthog.ambient import Ambient
 from otel_posthog.capture import CaptureClient, Ledger, Stats
 from otel_posthog.conventions import Reader
 from otel_posthog.logs import LogRecords
 from otel_posthog.mapper import Mapper
 from otel_posthog.settings import Settings
+from otel_posthog.spans import SpanView
 from otel_posthog.traces import Node
 
 logger = logging.getLogger("otel_posthog")
@@ -53,7 +55,7 @@ class PostHogSpanExporter(SpanExporter):
     ) -> None:
         self._settings = settings or Settings.load(api_key=api_key, host=host, **options)
         self.log_records = LogRecords() if log_records is None else log_records
-        self.mapper = Mapper(self._settings, self.log_records, self._unmappable, readers)
+        self.mapper = Mapper(self._settings, self.log_records, self._left_out, readers)
         self._ledger = Ledger()
         self._client = CaptureClient(self._settings, self._ledger)
         self._stopped = threading.Event()
@@ -64,12 +66,18 @@ class PostHogSpanExporter(SpanExporter):
             return SpanExportResult.SUCCESS
         if self._stopped.is_set():
             return SpanExportResult.FAILURE
-        nodes = self.mapper.nodes_of(spans)
-        complete = self.export_nodes(nodes) and len(nodes) == len(spans)
+        verdicts = self.log_records.take_verdicts()
+        around = {int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}
+        complete = self._export((*spans, *(record for record, _ in verdicts)), around)
         return SpanExportResult.SUCCESS if complete else SpanExportResult.FAILURE
 
-    def export_nodes(self, nodes: Sequence[Node], relatives: Sequence[Node] = ()) -> bool:
-        """Deliver what the nodes say; ``relatives`` only tell where they belong. Never raises."""
+    def _export(self, spans: Sequence[ReadableSpan | SpanView], around: Mapping[int, Ambient]) -> bool:
+        nodes = self.mapper.nodes_of(spans, around)
+        return self.export_nodes(nodes) and len(nodes) == len(spans)
+
+    def export_nodes(self, nodes: Sequence[Node], relatives: Sequence[Node] = (), whole: bool = False) -> bool:
+        """Deliver what the nodes say; ``relatives`` only tell where they belong, and if ``whole`` they are all that
+        there are. Never raises."""
         if self._settings.disabled:
             return True
         if self._stopped.is_set():
@@ -77,8 +85,8 @@ class PostHogSpanExporter(SpanExporter):
         # Instrumentations honour this key: our own requests must not become spans.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION, True))
         try:
-            events = self.mapper.events_of(nodes, relatives)
-            complete = len(events) == sum(node.operation is not None for node in nodes)
+            events = self.mapper.events_of(nodes, relatives, whole)
+            complete = len(events) >= sum(node.operation is not None for node in nodes)
             return (self._client.send(events) if events else True) and complete
         except Exception as error:  # a bug of ours must not reach the app
             self._ledger.warn("export", f"an export to PostHog failed: {type(error).__name__}", logging.ERROR)
@@ -87,21 +95,27 @@ class PostHogSpanExporter(SpanExporter):
         finally:
             detach(token)
 
-    def lost(self, count: int, reason: str, detail: str) -> None:
-        """Count spans that never came to be exported."""
+    def lost(self, count: int, reason: str, detail: str | None) -> None:
+        """Count spans that never came to be exported; without a ``detail``, because the settings say so."""
         self._ledger.accepted(count)
         self._ledger.dropped(count, reason, detail)
 
-    def _unmappable(self, error: Exception) -> None:
-        self.lost(1, "mapping_failed", f"mapping a span raised {type(error).__name__}")
-        logger.debug("mapping failed", exc_info=error)
+    def _left_out(self, count: int, reason: str, error: Exception | None) -> None:
+        detail = None if error is None else f"{reason.replace('_', ' ')}: {type(error).__name__}"
+        if count:
+            self.lost(count, reason, detail)
+        elif detail is not None:
+            self._ledger.warn(reason, detail)
+        if error is not None:
+            logger.debug("%s", reason, exc_info=error)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Nothing is buffered here: every event is delivered or given up when ``export`` returns."""
-        return True
+        """Deliver evaluations that came since the last export; of spans nothing is buffered here."""
+        return self.export(()) is SpanExportResult.SUCCESS
 
     def shutdown(self, timeout_millis: int = 30000) -> None:
         """Refuse further exports and stop waiting for retries. May be called twice."""
+        self.export(())
         self._stopped.set()
         self._client.close()
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog.ambient import Ambient
+from otel_posthog.spans import SpanView
 from otel_posthog.traces import Node
 
 MOST_TRACES = 10_000  # live traces; at the bound the one that was touched least lately is forgotten
@@ -26,7 +27,7 @@ class _Trace:
     open: dict[int, ReadableSpan] = field(default_factory=dict)
     # Spans that are not sent stay as they are; of those that were sent, only what says where others belong.
     ended: OrderedDict[int, ReadableSpan | Node] = field(default_factory=OrderedDict)
-    waiting: list[ReadableSpan] = field(default_factory=list)
+    waiting: list[ReadableSpan | SpanView] = field(default_factory=list)
     waiting_since: float = 0.0
     touched: float = 0.0
     ambient: dict[int, Ambient] = field(default_factory=dict)
@@ -34,9 +35,9 @@ class _Trace:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Spans of one trace that may be sent now."""
+    """Spans of one trace that may be sent now, and log records that are events of their own."""
 
-    spans: list[ReadableSpan]
+    spans: list[ReadableSpan | SpanView]
     trace: _Trace
 
 
@@ -82,15 +83,25 @@ class LiveTraces:
             trace.open.pop(context.span_id, None)
             trace.touched = time.monotonic()
             if is_sent:
-                if not trace.waiting:
-                    trace.waiting_since = trace.touched
-                trace.waiting.append(span)
-                self._waiting += 1
+                self._wait(trace, span)
             else:
                 _remember(trace, context.span_id, span)
             if not trace.open:
                 del self._traces[context.trace_id]
                 return self._release(trace)
+            return self._release(trace) if self._waiting > self._most_waiting else None
+
+    def recorded(self, record: SpanView, ambient: Ambient | None = None) -> Released | None:
+        """A log record that is an event of its own; it waits with the spans of its trace."""
+        with self._lock:
+            trace = self._traces.get(int(record.trace_id or "0", 16))
+            alone = trace is None or not trace.open
+            trace = trace or _Trace()
+            if ambient is not None:
+                trace.ambient[int(record.span_id, 16)] = ambient
+            if alone:
+                return Released([record], trace)
+            self._wait(trace, record)
             return self._release(trace) if self._waiting > self._most_waiting else None
 
     def due(self, everything: bool = False) -> list[Released]:
@@ -127,6 +138,12 @@ class LiveTraces:
         self._lock = threading.Lock()
         self._traces.clear()
         self._waiting = 0
+
+    def _wait(self, trace: _Trace, span: ReadableSpan | SpanView) -> None:
+        if not trace.waiting:
+            trace.waiting_since = time.monotonic()
+        trace.waiting.append(span)
+        self._waiting += 1
 
     def _release(self, trace: _Trace) -> Released | None:
         spans, trace.waiting = trace.waiting, []

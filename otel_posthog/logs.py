@@ -1,4 +1,5 @@
-"""PostHogLogRecordProcessor: message content that instrumentations write in log records, kept for its span.
+"""PostHogLogRecordProcessor: message content that instrumentations write in log records, kept for its span, and
+evaluations, which are events of their own.
 
 The official instrumentations emit these records before ``span.end()``, with the span's ids; so they only have to be
 remembered until their span is exported.
@@ -8,12 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from opentelemetry.context import create_key, get_value
 from opentelemetry.sdk._logs import LogRecordProcessor
+from opentelemetry.trace import format_span_id, format_trace_id
 
-from otel_posthog.spans import EventView
+from otel_posthog.ambient import Ambient, ambient_of
+from otel_posthog.conventions import VERDICTS
+from otel_posthog.spans import EventView, SpanView, view_of_record
+
+# A list in the current context under this key is told the names of the verdicts that were taken.
+HEARD = create_key("otel_posthog.heard")
 
 _MOST_SPANS = 4096  # spans whose records wait for them; the oldest goes first
 _MOST_RECORDS = 1024  # records of one span
@@ -25,6 +33,8 @@ class LogRecords:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_span: OrderedDict[tuple[int, int], list[EventView]] = OrderedDict()
+        self._verdicts: list[tuple[SpanView, Ambient | None]] = []
+        self.on_verdict: Callable[[SpanView, Ambient | None], None] | None = None
         self.evicted = 0
 
     def add(self, trace_id: int, span_id: int, record: EventView) -> None:
@@ -41,6 +51,25 @@ class LogRecords:
             else:
                 self.evicted += 1
 
+    def add_verdict(self, record: SpanView, ambient: Ambient | None) -> None:
+        """Keep an evaluation, feedback or metric, or hand it on to who asked for it."""
+        if self.on_verdict is not None:
+            self.on_verdict(record, ambient)
+            return
+        with self._lock:
+            self._verdicts.append((record, ambient))
+            if len(self._verdicts) > _MOST_SPANS:
+                del self._verdicts[0]
+                self.evicted += 1
+
+    def take_verdicts(self) -> list[tuple[SpanView, Ambient | None]]:
+        """Evaluations, feedback and metrics that were kept; they are forgotten here."""
+        if not self._verdicts:
+            return []
+        with self._lock:
+            taken, self._verdicts = self._verdicts, []
+            return taken
+
     def take(self, trace_id: int, span_id: int) -> Sequence[EventView]:
         """The records of a span, in the order in which they came; they are forgotten here."""
         if not self._by_span:
@@ -50,7 +79,7 @@ class LogRecords:
 
 
 class PostHogLogRecordProcessor(LogRecordProcessor):
-    """Remembers ``gen_ai.*`` log records for the exporter that shares ``records``.
+    """Remembers ``gen_ai.*`` log records for the exporter that shares ``records``; evaluations and feedback too.
 
     Add it to the LoggerProvider beside your own processors; it changes nothing and sends nothing itself.
     """
@@ -64,7 +93,12 @@ class PostHogLogRecordProcessor(LogRecordProcessor):
             record = log_record.log_record
             attributes: Mapping[str, Any] = record.attributes or {}
             name = getattr(record, "event_name", None) or attributes.get("event.name")
-            if isinstance(name, str) and name.startswith("gen_ai.") and record.span_id:
+            if name in VERDICTS:
+                self._records.add_verdict(_view_of(name, log_record), ambient_of(None))
+                heard = get_value(HEARD)
+                if isinstance(heard, list):
+                    heard.append(name)
+            elif isinstance(name, str) and name.startswith("gen_ai.") and record.span_id:
                 self._records.add(record.trace_id or 0, record.span_id, EventView(name, attributes, record.body))
         except Exception:  # the app's logging must go on, whatever it logs
             return
@@ -77,3 +111,14 @@ class PostHogLogRecordProcessor(LogRecordProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Nothing is buffered here."""
         return True
+
+
+def _view_of(name: str, log_record: Any) -> SpanView:
+    record = log_record.log_record
+    resource = getattr(log_record, "resource", None) or getattr(record, "resource", None)  # the latter before SDK 1.38
+    return view_of_record(
+        EventView(name, record.attributes or {}, record.body, record.timestamp or record.observed_timestamp),
+        format_trace_id(record.trace_id) if record.trace_id else "",
+        format_span_id(record.span_id) if record.span_id else "",
+        resource.attributes if resource is not None else {},
+    )

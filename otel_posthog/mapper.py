@@ -11,74 +11,103 @@ from otel_posthog import conventions
 from otel_posthog.ambient import Ambient
 from otel_posthog.capture import Encoded, encode
 from otel_posthog.conventions import READERS, Reader
-from otel_posthog.events import Shape, event_of
+from otel_posthog.events import Shape, event_of, is_content, trace_of
 from otel_posthog.logs import LogRecords
 from otel_posthog.operation import Operation
+from otel_posthog.privacy import Privacy, matcher, without
+from otel_posthog.sampling import Sampler
 from otel_posthog.settings import Settings
-from otel_posthog.spans import view_of
-from otel_posthog.traces import Node, connect, identity_of
+from otel_posthog.spans import EventView, SpanView, view_of
+from otel_posthog.traces import Node, Rules, connect, identity_of
+
+# (how many, reason): what is left out on purpose, or because of an error
+LeftOut = Callable[[int, str, Exception | None], None]
 
 
 class Mapper:
     """Maps spans by the settings; ``records`` are the log records that wait for their spans.
 
-    Mapping does not raise, whatever a span holds. Should it do so all the same (a reader of the user's own may),
-    ``failed`` is told, and that span alone is lost.
+    Mapping does not raise, whatever a span holds. ``left_out`` is told what is lost on the way: spans that the settings
+    sort out and, should mapping raise all the same (a reader of the user's own may), the error.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        records: LogRecords,
-        failed: Callable[[Exception], None],
-        readers: Sequence[Reader] = (),
+        self, settings: Settings, records: LogRecords, left_out: LeftOut, readers: Sequence[Reader] = ()
     ) -> None:
-        self._failed = failed
-        self._settings = settings
+        self._left_out = left_out
         self._records = records
         self._readers = (*readers, *READERS)
+        self._should_export = settings.should_export
+        self._denied = matcher(settings.deny_attributes)
+        self._sampler = Sampler(settings.sample_rate, settings.sample_errors)
+        self._privacy = Privacy(settings.redact, settings.keep_media, is_content)
+        self._rules = Rules(
+            once=settings.deduplicate,
+            calls_only=not settings.capture_spans,
+            remote_parents=settings.remote_parents,
+        )
         self._shape = Shape(
             content=settings.capture_content,
             unmapped=settings.capture_unmapped,
+            allowed=matcher(settings.allow_attributes),
             distinct_id=settings.distinct_id,
             properties=settings.properties,
         )
         self._silent_shape = replace(self._shape, content=False)
 
-    def nodes_of(self, spans: Iterable[ReadableSpan], around: Mapping[int, Ambient] | None = None) -> list[Node]:
-        """The spans and what they say; their log records are taken. A span that cannot be read is left out.
-
-        ``around`` has, by span id, what was around the spans when they started.
-        """
+    def nodes_of(
+        self, spans: Iterable[ReadableSpan | SpanView], around: Mapping[int, Ambient] | None = None
+    ) -> list[Node]:
+        """The spans (or views of log records) and what they say; their log records are taken. A span that cannot be
+        read is left out. ``around`` has, by span id, what was around the spans when they started."""
         nodes = []
         for span in spans:
             try:
-                nodes.append(self._node_of(span, around or {}))
+                node = self._node_of(span, around or {})
+                if node.operation is not None and not self._wants(span):
+                    node.operation = None
+                    self._left_out(1, "filtered", None)
+                nodes.append(node)
             except Exception as error:
-                self._failed(error)
+                self._left_out(1, "mapping_failed", error)
         return nodes
 
-    def _node_of(self, span: ReadableSpan, around: Mapping[int, Ambient]) -> Node:
+    def _node_of(self, span: ReadableSpan | SpanView, around: Mapping[int, Ambient]) -> Node:
+        if isinstance(span, SpanView):
+            return Node(span, conventions.read(span), ambient=around.get(int(span.span_id, 16)))
         context = span.get_span_context()
-        logs = self._records.take(context.trace_id, context.span_id) if context else ()
-        view = view_of(span, logs)
+        view = view_of(span, self._records.take(context.trace_id, context.span_id) if context else ())
+        return self._read(view, around.get(context.span_id) if context else None)
+
+    def _read(self, view: SpanView, ambient: Ambient | None) -> Node:
+        if self._denied is not None:
+            view = _only_allowed(view, self._denied)
         try:
             operation = conventions.read(view, self._readers)
         except (AttributeError, TypeError):  # attribute names that are no texts, which the API forbids
             view = replace(view, attributes={str(name): value for name, value in view.attributes.items()})
             operation = conventions.read(view, self._readers)
-        if operation is not None and not self._settings.capture_spans and not operation.is_call:
-            operation = None
-        return Node(view, operation, ambient=around.get(context.span_id) if context else None)
+        return Node(view, operation, ambient=ambient)
 
     def relative_of(self, span: ReadableSpan, around: Mapping[int, Ambient]) -> Node:
         """A span that is not sent now, open or ended; its log records stay."""
         view, context = view_of(span), span.get_span_context()
         ambient = around.get(context.span_id) if context else None
+        is_sent = bool(context and context.trace_flags.sampled) and self._wants(span)
         try:
-            return Node(view, conventions.read(view, self._readers), ambient=ambient)
+            return self._read(view, ambient) if is_sent else Node(view, None, ambient=ambient)
         except Exception:  # told when the span itself is sent
             return Node(view, None, ambient=ambient)
+
+    def _wants(self, span: ReadableSpan | SpanView) -> bool:
+        """Whether ``should_export`` lets a span through. If it raises, the span is sent."""
+        if self._should_export is None or isinstance(span, SpanView):
+            return True
+        try:
+            return bool(self._should_export(span))
+        except Exception as error:
+            self._left_out(0, "should_export_failed", error)
+            return True
 
     def remembered(self, node: Node) -> Node:
         """What spans to come want to know of one that was sent: where it is, what it is, whose it is."""
@@ -99,20 +128,39 @@ class Mapper:
             ambient=node.ambient,
         )
 
-    def events_of(self, nodes: Sequence[Node], relatives: Iterable[Node] = ()) -> list[Encoded]:
-        """The events of the nodes. ``relatives`` are spans that are not sent now but say where these belong."""
-        connect([*relatives, *nodes])
-        events = []
+    def events_of(self, nodes: Sequence[Node], relatives: Iterable[Node] = (), whole: bool = False) -> list[Encoded]:
+        """The events of the nodes. ``relatives`` are spans that are not sent now but say where these belong; ``whole``
+        says that there are no others."""
+        connect([*relatives, *nodes], replace(self._rules, whole=whole))
+        self._sample(nodes)
+        events: list[Encoded] = []
         for node in nodes:
             if node.operation is None:
                 continue
             try:
                 silent = node.ambient is not None and node.ambient.capture_content is False
-                shape = self._silent_shape if silent else self._shape
-                events.append(encode(event_of(node.operation, node.view, node.parent_id, shape)))
+                self._privacy.clean(node.operation)
+                event = event_of(
+                    node.operation, node.view, node.parent_id, self._silent_shape if silent else self._shape
+                )
+                events.append(encode(event))
+                if node.heads_trace:
+                    events.append(encode(trace_of(event)))
             except Exception as error:
-                self._failed(error)
+                self._left_out(1, "mapping_failed", error)
         return events
+
+    def _sample(self, nodes: Sequence[Node]) -> None:
+        if self._sampler.keeps_all:
+            return
+        failed = {node.view.trace_id for node in nodes if node.operation is not None and node.operation.failure}
+        for node in nodes:
+            if node.operation is not None:
+                trace_id = node.view.trace_id
+                node.operation.sample_rate = self._sampler.rate_of(trace_id, trace_id in failed)
+                if node.operation.sample_rate is None:
+                    node.operation = None
+                    self._left_out(1, "sampled", None)
 
     def is_ai_span(self, span: ReadableSpan) -> bool:
         """Whether some reader may own the span: cheap, for a queue that only AI spans may enter."""
@@ -123,3 +171,22 @@ class Mapper:
             return bool(own) and any(reader.recognises(view_of(span)) for reader in own)
         except Exception:  # the reader is told when the span is mapped
             return True
+
+    def after_fork(self) -> None:
+        """In a child: no lock that was held when it was forked."""
+        self._sampler.after_fork()
+
+
+def _only_allowed(view: SpanView, denied: Callable[[str], bool]) -> SpanView:
+    """The view without denied attributes, wherever they stand."""
+
+    def event(found: EventView) -> EventView:
+        return replace(found, attributes=without(found.attributes, denied))
+
+    return replace(
+        view,
+        attributes=without(view.attributes, denied),
+        resource=without(view.resource, denied),
+        events=[event(found) for found in view.events],
+        logs=[event(found) for found in view.logs],
+    )

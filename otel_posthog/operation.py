@@ -155,6 +155,19 @@ class Failure:
 
 
 @dataclass(slots=True)
+class Verdict:
+    """What somebody thinks of a span or a trace: an evaluator (``label`` or ``score``, with ``text`` as its reasons), a
+    user (``text``) or a metric (``score`` or ``label``). ``target_span_id`` is lowercase hex."""
+
+    kind: Literal["evaluation", "feedback", "metric"]
+    name: str | None = None
+    label: str | None = None
+    score: float | None = None
+    text: str | None = None
+    target_span_id: str | None = None
+
+
+@dataclass(slots=True)
 class Operation:
     """What one span says that the app did."""
 
@@ -199,6 +212,9 @@ class Operation:
     unmapped: dict[str, Json] = field(default_factory=dict)
     stated: dict[str, Json] = field(default_factory=dict)
     truncated: bool = False
+
+    verdict: Verdict | None = None
+    sample_rate: float | None = None  # share of such traces that is sent, where not all are
 
     @property
     def is_call(self) -> bool:

@@ -16,12 +16,13 @@ from opentelemetry.sdk.environment_variables import (
 )
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from otel_posthog.ambient import ambient_of
+from otel_posthog.ambient import Ambient, ambient_of
 from otel_posthog.batching import Batcher
 from otel_posthog.capture import Stats
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.live import LiveTraces, Released
 from otel_posthog.settings import ConfigurationError
+from otel_posthog.spans import SpanView
 from otel_posthog.traces import Node
 
 _HOLD = 10.0  # seconds that an ended span waits for the rest of its trace
@@ -43,6 +44,7 @@ class PostHogSpanProcessor(SpanProcessor):
         self.exporter = exporter or PostHogSpanExporter(api_key, host, **options)
         queue_size = _positive(OTEL_BSP_MAX_QUEUE_SIZE, 2048)
         self._live = LiveTraces(_HOLD, queue_size)
+        self.exporter.log_records.on_verdict = self._on_verdict
         self._batcher = Batcher(
             self._deliver,
             self._live.due,
@@ -68,6 +70,13 @@ class PostHogSpanProcessor(SpanProcessor):
         if released is not None:
             self._batcher.put(released)
         elif is_sent:
+            self._batcher.wake()
+
+    def _on_verdict(self, record: SpanView, ambient: Ambient | None) -> None:
+        released = self._live.recorded(record, ambient)
+        if released is not None:
+            self._batcher.put(released)
+        else:
             self._batcher.wake()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
@@ -107,11 +116,12 @@ class PostHogSpanProcessor(SpanProcessor):
                 relatives[node.view.span_id] = node
         for node in nodes:
             relatives.pop(node.view.span_id, None)
-        self.exporter.export_nodes(nodes, list(relatives.values()))
+        self.exporter.export_nodes(nodes, list(relatives.values()), whole=True)
         for released, mapped in sent:
             self._live.sent(released, [mapper.remembered(node) for node in mapped])
 
     def _after_fork(self) -> None:
+        self.exporter.mapper.after_fork()
         self._live.after_fork()
         self._batcher.after_fork()
 

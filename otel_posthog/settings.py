@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -126,15 +126,51 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     raise _fail(name, value, 'it must be a JSON object such as {"team": "search"}')
 
 
+def _patterns(name: str, value: Any) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    if isinstance(given, Iterable) and not isinstance(given, Mapping):
+        found = [pattern.strip() for pattern in given if isinstance(pattern, str)] if given else []
+        if len(found) == len(list(given)):
+            return tuple(filter(None, found))
+    raise _fail(name, value, "it must be names of attributes, with * for any text, such as http.*,db.statement")
+
+
+# What can be redacted without code of one's own; the patterns themselves are in `privacy`.
+REDACTIONS = ("email", "phone", "card", "key")
+
+
+def _redactions(name: str, value: Any) -> tuple[Any, ...]:
+    given = value.split(",") if isinstance(value, str) else [value] if callable(value) else value
+    if isinstance(given, (list, tuple)):
+        found = [item.strip().lower() if isinstance(item, str) else item for item in given]
+        if all(callable(item) or item in REDACTIONS for item in found):
+            return tuple(found)
+    allowed = f"it must be one or more of {', '.join(REDACTIONS)}, or a callable (text, where) -> text"
+    raise _fail(name, value, allowed)
+
+
+Predicate = Callable[[Any], bool]
+
+
+def _predicate(name: str, value: Any) -> Predicate:
+    if callable(value):
+        return value  # type: ignore[no-any-return]  # whatever it returns is looked at when it does
+    raise _fail(name, value, "it must be callable")
+
+
 def _option(
     default: Any,
     check: Check,
     help: str,
     posthog: str | None = None,
     secret: bool = False,
+    code_only: bool = False,
 ) -> Any:
-    """A row of the table of options; ``posthog`` is the variable of PostHog's own SDKs, if there is one."""
-    metadata = {"check": check, "help": help, "posthog": posthog, "secret": secret}
+    """A row of the table of options; ``posthog`` is the variable of PostHog's own SDKs, if there is one.
+
+    ``code_only`` options have no variable.
+    """
+    metadata = {"check": check, "help": help, "posthog": posthog, "secret": secret, "code_only": code_only}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -186,6 +222,50 @@ class Settings:
     )
     capture_unmapped: bool = _option(
         True, _flag, "Whether attributes without a PostHog property are passed through under their own name."
+    )
+    allow_attributes: tuple[str, ...] = _option(
+        (),
+        _patterns,
+        "Of the attributes without a PostHog property only those that match one of these patterns are passed through; "
+        "none given: all.",
+    )
+    deny_attributes: tuple[str, ...] = _option(
+        (),
+        _patterns,
+        "Attributes that match one of these patterns are not read at all, such as `gen_ai.system_instructions` or "
+        "`http.*`.",
+    )
+    redact: tuple[str | Callable[[str, str], str], ...] = _option(
+        (),
+        _redactions,
+        "What is taken out of content before it leaves the process: `email`, `phone`, `card`, `key`, and callables "
+        "`(text, where) -> text`.",
+    )
+    keep_media: int = _option(
+        0,
+        _number(int, 0, 20 * 1024 * 1024, "bytes"),
+        "Images, audio and files inside messages are sent up to this size in bytes; larger ones are replaced by their "
+        "type, size and hash.",
+    )
+    deduplicate: bool = _option(
+        True, _flag, "Whether a call that several instrumentations have recorded is counted once."
+    )
+    remote_parents: bool = _option(
+        True,
+        _flag,
+        "Whether an AI span below another service's span keeps that as its parent; `false` where that service does not "
+        "send its spans to PostHog.",
+    )
+    sample_rate: float = _option(
+        1.0,
+        _number(float, 0, 1, "all traces"),
+        "The share of traces that is sent, whole traces by their id; `$ai_sample_rate` on events says how to scale.",
+    )
+    sample_errors: bool = _option(
+        False, _flag, "Whether traces with an error are sampled like others; by default all of them are sent."
+    )
+    should_export: Predicate | None = _option(  # noqa: RUF009 - a dataclass field
+        None, _predicate, "Asked for each AI span, a `ReadableSpan`, whether it is sent.", code_only=True
     )
     distinct_id: str | None = _option(None, _text, "The user of every span that names none. Default: anonymous events.")
     properties: Mapping[str, Any] = _option(
@@ -242,6 +322,8 @@ class Settings:
 
 def variables_of(option: Any) -> tuple[str, ...]:
     """The environment variables of a field of :class:`Settings`, first one wins."""
+    if option.metadata["code_only"]:
+        return ()
     own = PREFIX + option.name.upper()
     shared = option.metadata["posthog"]
     return (own, shared) if shared else (own,)
@@ -253,6 +335,6 @@ def options_table() -> str:
     for option in fields(Settings):
         variables = " or ".join(f"`{name}`" for name in variables_of(option))
         default = option.default if option.default is not MISSING else {}
-        shown = "" if default in (None, "") else f"`{json.dumps(default)}`"
+        shown = "" if default in (None, "", ()) else f"`{json.dumps(default)}`"
         rows.append(f"| `{option.name}` | {variables} | {shown} | {option.metadata['help']} |")
     return "\n".join(rows)

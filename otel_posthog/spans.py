@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +29,8 @@ class EventView:
 class SpanView:
     """A finished span. Ids are lowercase hex, times are nanoseconds since the Unix epoch.
 
-    ``status_code`` is ``UNSET``, ``OK`` or ``ERROR``; ``kind`` is ``INTERNAL``, ``CLIENT``…;
+    ``status_code`` is ``UNSET``, ``OK`` or ``ERROR``; ``kind`` is ``INTERNAL``, ``CLIENT``…,
+    or ``LOG_RECORD``;
     ``logs`` are the log records written with this span's ids, in the order they were emitted.
     """
 
@@ -56,6 +59,31 @@ class SpanView:
             self._names = "\n" + "\n".join(self.attributes)
         names = self._names
         return any("\n" + prefix in names for prefix in prefixes)
+
+
+LOG_RECORD = "LOG_RECORD"
+
+
+def view_of_record(event: EventView, trace_id: str, span_id: str, resource: Mapping[str, Any]) -> SpanView:
+    """The view of a log record that is an event of its own: as a span without duration below the one it is about."""
+    at = event.time_unix_nano or time.time_ns()
+    return SpanView(
+        name=event.name,
+        kind=LOG_RECORD,
+        trace_id=trace_id,
+        span_id=secrets.token_hex(8),
+        parent_span_id=span_id or None,
+        parent_is_remote=False,
+        start_unix_nano=at,
+        end_unix_nano=at,
+        status_code="UNSET",
+        status_message=None,
+        attributes=event.attributes,
+        events=(),
+        scope_name="",
+        scope_version="",
+        resource=resource,
+    )
 
 
 def view_of(span: ReadableSpan, logs: Sequence[EventView] = ()) -> SpanView:

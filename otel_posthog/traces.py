@@ -21,26 +21,57 @@ _SEPARATES = frozenset(("tool", "agent", "retrieval", "rerank", "guardrail", "ev
 
 @dataclass(slots=True)
 class Node:
-    """A span and its operation, ``None`` if it is no AI span. ``parent_id`` is the parent as it is sent."""
+    """A span and its operation, ``None`` if it is no AI span. ``parent_id`` is the parent as it is sent.
+
+    ``heads_trace`` is set where the trace takes its name and state from this span, and the span is not its own root.
+    """
 
     view: SpanView
     operation: Operation | None
     parent_id: str | None = None
     ambient: Ambient | None = None
+    heads_trace: bool = False
 
 
-def connect(nodes: Iterable[Node], once: bool = True) -> None:
-    """Work out parents, users and sessions of all nodes in place; with ``once``, count calls once."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How spans are connected.
+
+    ``once``: count a call once that several instrumentations have recorded. ``calls_only``: send nothing else.
+    ``remote_parents``: a parent in another service stays, because that service sends it. ``whole``: the trace is at
+    hand as far as this process knows it, so a parent that is not there is sent by nobody.
+    """
+
+    once: bool = True
+    calls_only: bool = False
+    remote_parents: bool = True
+    whole: bool = False
+
+
+_RULES = Rules()
+
+
+def connect(nodes: Iterable[Node], rules: Rules = _RULES) -> None:
+    """Work out parents, users and sessions of all nodes in place; what is not to be sent loses its operation."""
     by_id = {node.view.span_id: node for node in nodes}
     sent = [node for node in by_id.values() if node.operation is not None]
     for node in sent:
         _inherit(node, by_id)
-    if once:
+    beside: dict[str, Node] = {}
+    if rules.once:
         _count_nested_once(sent, by_id)
+        beside = _count_twins_once(sent)
+    if rules.calls_only:
+        for node in sent:
+            if node.operation is not None and not node.operation.is_call and node.operation.verdict is None:
+                node.operation = None
     for node in sent:
-        node.parent_id = _parent(node, by_id)
-    if once:
-        _count_twins_once(sent)
+        outer = beside.get(node.view.span_id)
+        if outer is not None and outer.operation is not None:
+            node.parent_id = outer.view.span_id
+        elif node.operation is not None:
+            node.parent_id = _parent(node, by_id, rules)
+    _find_heads(sent)
 
 
 def _ancestors(node: Node, by_id: Mapping[str, Node]) -> Iterator[Node]:
@@ -60,7 +91,7 @@ def _depth(node: Node, by_id: Mapping[str, Node]) -> int:
     return sum(1 for _ in _ancestors(node, by_id))
 
 
-def _parent(node: Node, by_id: Mapping[str, Node]) -> str | None:
+def _parent(node: Node, by_id: Mapping[str, Node], rules: Rules) -> str | None:
     """The nearest ancestor that is sent; an ancestor that is not at hand may be sent by somebody else."""
     last = node
     for ancestor in _ancestors(node, by_id):
@@ -68,7 +99,23 @@ def _parent(node: Node, by_id: Mapping[str, Node]) -> str | None:
             return ancestor.view.span_id
         last = ancestor
     above = last.view.parent_span_id
-    return None if above is None or above in by_id else above
+    if above is None or above in by_id:
+        return None
+    elsewhere = rules.remote_parents if last.view.parent_is_remote else not rules.whole
+    return above if elsewhere else None
+
+
+def _find_heads(sent: Iterable[Node]) -> None:
+    """The first AI span of each trace, if it is an agent or the like below a span that is not sent."""
+    first: dict[str, Node] = {}
+    for node in sent:
+        if node.operation is not None and node.parent_id is None and node.operation.verdict is None:
+            known = first.setdefault(node.view.trace_id, node)
+            if node.view.start_unix_nano < known.view.start_unix_nano:
+                first[node.view.trace_id] = node
+    for node in first.values():
+        is_call = node.operation is not None and node.operation.is_call
+        node.heads_trace = not is_call and node.view.parent_span_id is not None
 
 
 def _inherit(node: Node, by_id: Mapping[str, Node]) -> None:
@@ -147,12 +194,13 @@ def _demote(node: Node) -> None:
         node.operation.usage = node.operation.cost = None
 
 
-def _count_twins_once(sent: Iterable[Node]) -> None:
+def _count_twins_once(sent: Iterable[Node]) -> dict[str, Node]:
     """The same call, recorded side by side: some instrumentations (LangChain's callbacks) set no current span, so that
-    the one below them starts a trace or a branch of its own."""
+    the one below them starts a trace or a branch of its own. The outer twins, by the span ids of the inner ones."""
+    beside: dict[str, Node] = {}
     calls = [node for node in sent if node.operation is not None and node.operation.is_call]
     if len({node.view.scope_name for node in calls}) < 2:
-        return
+        return beside
     calls.sort(key=lambda node: (node.view.start_unix_nano, -node.view.end_unix_nano))
     for position, outer in enumerate(calls):
         for inner in calls[position + 1 :]:
@@ -162,8 +210,9 @@ def _count_twins_once(sent: Iterable[Node]) -> None:
                 _merge(outer, inner)
                 _demote(outer)
                 if inner.view.trace_id == outer.view.trace_id:
-                    inner.parent_id = outer.view.span_id
+                    beside[inner.view.span_id] = outer
                 break
+    return beside
 
 
 def _are_twins(outer: Node, inner: Node) -> bool:

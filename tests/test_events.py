@@ -55,7 +55,7 @@ def test_a_chat_span_becomes_a_generation() -> None:
     )
     assert event == {
         "event": "$ai_generation",
-        "uuid": "c4da17f9-1624-5c03-af5f-4603b197ce95",
+        "uuid": "b884174d-238f-5338-ba65-b2e2ae960d1a",
         "distinct_id": "0af7651916cd43dd8448eb211c80319c",
         "timestamp": "2026-11-24T03:00:00.123456Z",
         "properties": {

@@ -24,6 +24,14 @@ OPTIONS: list[tuple[str, Any, Any, str, Any]] = [
     ("capture_content", True, False, "false", False),
     ("capture_spans", True, False, "0", False),
     ("capture_unmapped", True, False, "off", False),
+    ("allow_attributes", (), ("app.*",), "app.*, http.route", ("app.*", "http.route")),
+    ("deny_attributes", (), ("http.*",), "http.*,", ("http.*",)),
+    ("redact", (), ("email", "card"), "Email, key", ("email", "key")),
+    ("keep_media", 0, 1024, "2048", 2048),
+    ("deduplicate", True, False, "no", False),
+    ("remote_parents", True, False, "false", False),
+    ("sample_rate", 1.0, 0, "0.25", 0.25),
+    ("sample_errors", False, True, "true", True),
     ("distinct_id", None, "ada", " grace ", "grace"),
     ("properties", {}, {"team": "search"}, '{"team": "ads"}', {"team": "ads"}),
     ("disabled", False, True, "yes", True),
@@ -50,7 +58,28 @@ def refusal(environ: dict[str, str] | None = None, **arguments: Any) -> str:
 
 
 def test_the_table_of_these_tests_holds_every_option() -> None:
-    assert [row[0] for row in OPTIONS] == [option.name for option in fields(Settings)]
+    assert [row[0] for row in OPTIONS] == [option.name for option in fields(Settings) if variables_of(option)]
+
+
+def test_options_for_code_only_have_no_variable() -> None:
+    assert [option.name for option in fields(Settings) if not variables_of(option)] == ["should_export"]
+    assert load(should_export=callable).should_export is callable
+    assert refusal(should_export="yes") == "should_export is 'yes': it must be callable."
+
+
+def test_redactions_are_names_and_callables() -> None:
+    def own(text: str, where: str) -> str:
+        return text
+
+    assert load(redact=own).redact == (own,)
+    assert load(redact=["email", own]).redact == ("email", own)
+    assert "email, phone, card, key" in refusal({own_variable("redact"): "iban"})
+    assert "email, phone, card, key" in refusal(redact=3)
+
+
+@pytest.mark.parametrize("value", [3, [3], {"a": "b"}])
+def test_patterns_are_texts(value: Any) -> None:
+    assert "names of attributes" in refusal(deny_attributes=value)
 
 
 @pytest.mark.parametrize(("option", "default"), [row[:2] for row in OPTIONS if row[0] != "api_key"])

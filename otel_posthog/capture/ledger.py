@@ -52,10 +52,12 @@ class Ledger:
         with self._lock:
             self._delivered += count
 
-    def dropped(self, count: int, reason: str, detail: str) -> None:
-        """Events that are lost, and why; logged once a minute for each reason."""
+    def dropped(self, count: int, reason: str, detail: str | None) -> None:
+        """Events that are lost, and why; logged once a minute for each reason, unless there is no ``detail``."""
         with self._lock:
             self._dropped[reason] += count
+        if detail is None:
+            return
         noun = "event" if count == 1 else "events"
         self.warn(f"dropped:{reason}", f"{count} {noun} not sent to PostHog: {detail}")
 

@@ -21,13 +21,16 @@ from otel_posthog.conventions import (
     pydantic_ai,
     semconv,
     vercel_ai,
+    verdicts,
 )
 from otel_posthog.conventions._attributes import Attributes
 from otel_posthog.conventions._common import SESSION_ATTRIBUTES, USER_ATTRIBUTES, complete
 from otel_posthog.operation import Operation
 from otel_posthog.spans import SpanView
 
-__all__ = ["MARKERS", "READERS", "SESSION_ATTRIBUTES", "USER_ATTRIBUTES", "Reader", "is_ai_span", "read"]
+__all__ = ["MARKERS", "READERS", "SESSION_ATTRIBUTES", "USER_ATTRIBUTES", "VERDICTS", "Reader", "is_ai_span", "read"]
+
+VERDICTS = frozenset(verdicts.KINDS)  # names of log records that are events of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Reader:
 
 # Most specific first: a span may carry two conventions, and the specific one knows what the other repeats.
 READERS: tuple[Reader, ...] = (
+    Reader("verdicts", verdicts.recognises, verdicts.read),
     Reader("genkit", genkit.recognises, genkit.read),
     Reader("haystack", haystack.recognises, haystack.read),
     Reader("vercel_ai", vercel_ai.recognises, vercel_ai.read),

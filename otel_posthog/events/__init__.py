@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from otel_posthog._version import __version__
-from otel_posthog.events.identity import distinct_id_of, event_uuid, timestamp_of
+from otel_posthog.events.identity import distinct_id_of, event_uuid, stable_uuid, timestamp_of
 from otel_posthog.events.messages import posthog_tools
-from otel_posthog.events.properties import CALL, COMMON, STATE
+from otel_posthog.events.properties import CALL, COMMON, STATE, Property
 from otel_posthog.events.usage import token_properties
+from otel_posthog.events.verdicts import EVENTS, verdict_properties
 from otel_posthog.operation import Json, Operation
 from otel_posthog.spans import SpanView
 
@@ -44,6 +45,7 @@ class Shape:
 
     content: bool = True
     unmapped: bool = True
+    allowed: Callable[[str], bool] | None = None  # which of the unmapped ones, None: all
     distinct_id: str | None = None
     properties: Mapping[str, Any] | None = None
 
@@ -54,10 +56,15 @@ def event_of(operation: Operation, span: SpanView, parent_id: str | None, shape:
     is_call = name in (GENERATION, EMBEDDING)
     properties: dict[str, Json] = {}
     if shape.unmapped:
-        _pass_through(properties, operation, span, shape.content)
+        _pass_through(properties, operation, span, shape)
     properties.update(shape.properties or {})
-    _place_in_tree(properties, operation, span, parent_id, name)
-    for row in (*COMMON, *(CALL if is_call else STATE)):
+    rows: tuple[Property, ...] = (*COMMON, *CALL) if is_call else (*COMMON, *STATE)
+    if operation.verdict is None:
+        _place_in_tree(properties, operation, span, parent_id, name)
+    else:
+        rows = COMMON
+        properties.update(verdict_properties(operation.verdict, span, shape.content))
+    for row in rows:
         if row.content and not shape.content:
             continue
         value = row.value(operation)
@@ -88,14 +95,33 @@ def event_of(operation: Operation, span: SpanView, parent_id: str | None, shape:
     _let_the_app_win(properties, operation, shape.content)
     return Event(
         name,
-        event_uuid(span.trace_id, span.span_id, name),
+        event_uuid(span.trace_id, span.span_id),
         distinct_id,
         timestamp_of(span.start_unix_nano),
         properties,
     )
 
 
+# What a root span says of itself and not of its trace. Without a latency the trace's is not counted twice
+# (posthog.md section 4).
+_OF_THE_SPAN = ("$ai_latency", "$ai_parent_id", "$ai_span_id", "$ai_span_type", "$ai_model")
+
+
+def trace_of(root: Event) -> Event:
+    """The event that gives a trace the name and the state of its root, where that is below a span that is not sent."""
+    properties = {name: value for name, value in root.properties.items() if name not in _OF_THE_SPAN}
+    uuid = stable_uuid(str(properties["$ai_trace_id"]), "trace")
+    return Event(TRACE, uuid, root.distinct_id, root.timestamp, properties)
+
+
+def is_content(name: str) -> bool:
+    """Whether the property of this name holds content."""
+    return name in _CONTENT_PROPERTIES
+
+
 def _name(operation: Operation, span: SpanView) -> str:
+    if operation.verdict is not None:
+        return EVENTS[operation.verdict.kind]
     if operation.kind == "generation":
         return GENERATION
     if operation.kind == "embedding":
@@ -117,16 +143,17 @@ def _place_in_tree(
     properties["$ai_latency"] = latency
 
 
-def _pass_through(properties: dict[str, Json], operation: Operation, span: SpanView, content: bool) -> None:
+def _pass_through(properties: dict[str, Json], operation: Operation, span: SpanView, shape: Shape) -> None:
     """Attributes without a property of their own, under their own name.
 
     With content off only numbers and booleans stay: any text may quote a prompt.
     """
+    allowed = shape.allowed
     for name, value in span.resource.items():
-        if not name.startswith(_RESOURCE_NOISE):
+        if not name.startswith(_RESOURCE_NOISE) and (allowed is None or allowed(name)):
             properties[name] = value
     for name, value in operation.unmapped.items():
-        if content or isinstance(value, (bool, int, float)):
+        if (shape.content or isinstance(value, (bool, int, float))) and (allowed is None or allowed(name)):
             properties[name] = value
 
 

@@ -37,13 +37,18 @@ def distinct_id_of(operation: Operation, trace_id: str, *fallbacks: str | None) 
         if known is not None:
             return known, True
     if operation.session:
-        return str(uuid.uuid5(_NAMESPACE, f"session:{operation.session}")), False
-    return trace_id, False
+        return stable_uuid("session", operation.session), False
+    return trace_id or str(uuid.uuid4()), False
 
 
-def event_uuid(trace_id: str, span_id: str, event: str) -> str:
-    """The same span gives the same event: PostHog de-duplicates on the uuid."""
-    return str(uuid.uuid5(_NAMESPACE, f"{trace_id}:{span_id}:{event}"))
+def event_uuid(trace_id: str, span_id: str) -> str:
+    """The same span gives the same event: PostHog de-duplicates on the uuid, and evaluations point to it."""
+    return stable_uuid(trace_id, span_id)
+
+
+def stable_uuid(*parts: str) -> str:
+    """The same parts give the same uuid."""
+    return str(uuid.uuid5(_NAMESPACE, ":".join(parts)))
 
 
 def timestamp_of(unix_nano: int) -> str:

@@ -98,6 +98,7 @@ COMMON: tuple[Property, ...] = (
     Property("$groups", lambda op: dict(op.groups) if op.groups else None, "`posthog.groups`, `$groups`"),
     Property("tags", lambda op: op.tags, "the convention's tags"),
     Property("metadata", lambda op: op.metadata or None, "the convention's metadata", content=True),
+    Property("$ai_sample_rate", lambda op: op.sample_rate, "the share of such traces that is sent, with `sample_rate`"),
     Property("$ai_content_truncated", lambda op: True if op.truncated else None,
              "set where an attribute limit cut the messages"),
 )  # fmt: skip
