@@ -80,6 +80,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     kind = KINDS.get((attributes.take(text, "openinference.span.kind") or "").upper())
     if kind is None:
         kind = "generation" if "llm.model_name" in attributes or "llm.invocation_parameters" in attributes else "other"
+    if kind == "generation" and _only_prepares(attributes):
+        kind = "chain"
     operation = Operation(kind=kind)
     _read_call(operation, attributes)
     _read_usage(operation, attributes)
@@ -91,6 +93,14 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     _read_first_token(operation, span)
     semconv.fill(operation, span, attributes)
     return operation
+
+
+def _only_prepares(attributes: Attributes) -> bool:
+    """LlamaIndex marks the function that makes a request as a call too: what it returns is the request."""
+    if any(name.startswith(("llm.output_messages.", "llm.token_count.")) for name in attributes):
+        return False
+    made = state(attributes.peek("output.value"))
+    return isinstance(made, dict) and "messages" in made and not made.keys().isdisjoint(("tools", "tool_choice"))
 
 
 def _read_first_token(operation: Operation, span: SpanView) -> None:
