@@ -163,9 +163,9 @@ def _read_context(operation: Operation, attributes: Attributes) -> None:
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:
     """Messages from the flattened attributes; the raw payload is read only for what they lack, and never repeated."""
-    operation.input = _messages(attributes, "llm.input_messages.") or _texts(
-        attributes, "llm.prompts.", "prompt", "user"
-    )
+    listed_prompts = messages_of(attributes.take(strings, "llm.prompts"))
+    prompts = _texts(attributes, "llm.prompts.", "prompt", "user") or listed_prompts
+    operation.input = _messages(attributes, "llm.input_messages.") or prompts
     operation.output = _messages(attributes, "llm.output_messages.") or _texts(
         attributes, "llm.choices.", "completion", "assistant"
     )
