@@ -201,3 +201,42 @@ def test_a_reader_that_raises_costs_its_span_alone(posthog: LocalPostHog) -> Non
     exporter.export([made_span(attributes={"acme.model": "m"}), made_span(attributes=chat, span_id="1" * 16)])
     assert len(posthog.events()) == 1
     assert exporter.stats().dropped == {"mapping_failed": 1}
+
+
+def test_a_function_that_only_makes_the_request_is_no_call() -> None:
+    made = {"messages": ["ChatMessage(…)"], "tools": [{"type": "function", "function": {"name": "weather"}}]}
+    llm = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini", "output.value": json.dumps(made)}
+    event = event_of(llm)
+    assert event["event"] == "$ai_trace"
+    assert event["properties"]["$ai_output_state"] == made
+    assert event_of(llm | {"llm.token_count.completion": 3})["event"] == "$ai_generation"
+
+
+def test_prompts_of_a_completion_may_be_a_list() -> None:
+    asked = {
+        "openinference.span.kind": "LLM",
+        "llm.prompts": ["Which lake?"],
+        "input.value": '{"args":["Which lake?"]}',
+    }
+    assert event_of(asked)["properties"]["$ai_input"] == [{"role": "user", "content": "Which lake?"}]
+
+
+def test_the_only_argument_of_an_embedding_function_is_its_text() -> None:
+    asked = {
+        "openinference.span.kind": "EMBEDDING",
+        "embedding.model_name": "m",
+        "input.value": '{"query":"Which lake?"}',
+    }
+    assert event_of(asked)["properties"]["$ai_input"] == "Which lake?"
+
+
+def test_a_stream_lasts_at_least_until_its_first_token() -> None:
+    (span,) = [
+        made_span(
+            attributes={"openinference.span.kind": "LLM", "llm.model_name": "m"},
+            events=[("First Token Stream Event", {})],
+            duration=0.0005,
+        )
+    ]
+    (event,) = events_of([span])
+    assert event["properties"]["$ai_latency"] == event["properties"]["$ai_time_to_first_token"] == 0.001

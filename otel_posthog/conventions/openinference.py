@@ -187,6 +187,9 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
 def _read_input(operation: Operation, given: Json) -> None:
     if looks_like_request(given):
         read_request(operation, given)
+    elif operation.kind == "embedding" and isinstance(given, dict) and len(given) == 1:
+        given = next(iter(given.values()))  # the arguments of the function that embeds: {"query": "…"}
+        operation.input = messages_of(given) if isinstance(given, (str, list)) else None
     operation.input = operation.input or [
         Message("user", [Text(given if isinstance(given, str) else orjson.dumps(given, default=str).decode())])
     ]
