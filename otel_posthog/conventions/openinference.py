@@ -110,6 +110,9 @@ def _read_first_token(operation: Operation, span: SpanView) -> None:
             operation.streaming = True
             if event.time_unix_nano is not None and event.time_unix_nano >= span.start_unix_nano:
                 operation.time_to_first_token = (event.time_unix_nano - span.start_unix_nano) / 1e9
+                if event.time_unix_nano > span.end_unix_nano:
+                    # LlamaIndex states the opening of the stream as its end; the call took at least until here.
+                    operation.latency = operation.time_to_first_token
             return
 
 
