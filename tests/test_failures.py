@@ -87,3 +87,10 @@ def test_a_good_answer_has_its_status_too() -> None:
     properties = properties_of({"http.response.status_code": 200})
     assert properties["$ai_http_status"] == 200
     assert "$ai_is_error" not in properties
+
+
+def test_the_class_that_an_error_wraps_tells_the_status() -> None:
+    events = [exception("dspy.LMRateLimitError", "[gpt-4o] litellm.RateLimitError: RateLimitError: OpenAIException")]
+    assert properties_of(status=StatusCode.ERROR, events=events)["$ai_http_status"] == 429
+    quoted = [exception("ValueError", "x" * 300 + "RateLimitError: quoted far below")]
+    assert "$ai_http_status" not in properties_of(status=StatusCode.ERROR, events=quoted)

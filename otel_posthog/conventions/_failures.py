@@ -33,6 +33,10 @@ _STATUS_OF_CLASS = {
     "OverloadedError": 529,
 }
 
+# The same, as the text of an error that wraps another names it: "litellm.RateLimitError: …".
+_CLASS_IN_TEXT = re.compile(rf"\b({'|'.join(_STATUS_OF_CLASS)}): ")
+_NAMED_WITHIN = 200  # characters
+
 _STATUS_NAMES = ("http.response.status_code", "http.status_code", "error.code", "gen_ai.error.code")
 
 
@@ -47,6 +51,11 @@ def status_in(message: str | None) -> int | None:
     """The HTTP status that an error's text names, if it names one."""
     found = _STATUS_IN_TEXT.search(message[:_SCANNED]) if message else None
     return int(found.group(1) or found.group(2)) if found else None
+
+
+def _status_of_named_class(message: str | None) -> int | None:
+    found = _CLASS_IN_TEXT.search(message[:_NAMED_WITHIN]) if message else None
+    return _STATUS_OF_CLASS[found.group(1)] if found else None
 
 
 def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Failure | None:
@@ -79,5 +88,6 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
             or status_in(failure.message)
             or status_in(span.status_message)
             or _STATUS_OF_CLASS.get((failure.type or "").rpartition(".")[2])
+            or _status_of_named_class(failure.message)
         )
     return failure
