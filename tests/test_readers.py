@@ -240,3 +240,28 @@ def test_a_stream_lasts_at_least_until_its_first_token() -> None:
     ]
     (event,) = events_of([span])
     assert event["properties"]["$ai_latency"] == event["properties"]["$ai_time_to_first_token"] == 0.001
+
+
+def test_a_quoted_tool_answer_and_pythons_own_parameters() -> None:
+    tool = {
+        "openinference.span.kind": "TOOL",
+        "input.value": '{"args": [], "kwargs": {"city": "Oslo"}}',
+        "output.value": '"11 C"',
+        "output.mime_type": "application/json",
+    }
+    properties = event_of(tool)["properties"]
+    assert properties["$ai_input_state"] == {"city": "Oslo"}
+    assert properties["$ai_output_state"] == "11 C"
+
+
+def test_the_raw_answer_tells_what_the_flattened_attributes_lack() -> None:
+    raw = "Completion(choices=[Choice(finish_reason='stop')], usage=Usage(prompt_tokens=9, cached_tokens=4))"
+    llm = {
+        "openinference.span.kind": "LLM",
+        "llm.output_messages.0.message.content": "Hi",
+        "llm.token_count.prompt": 9,
+        "output.value": json.dumps({"role": "assistant", "content": "Hi", "raw": raw}),
+    }
+    properties = event_of(llm)["properties"]
+    assert properties["$ai_output_choices"] == [{"role": "assistant", "content": "Hi"}]
+    assert (properties["$ai_stop_reason"], properties["$ai_cache_read_input_tokens"]) == ("stop", 4)

@@ -6,6 +6,7 @@ for openai 0.1.66, anthropic 3.1, langchain 0.1.80 as recorded.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ from otel_posthog.conventions._common import merge_metadata, set_provider
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
+from otel_posthog.conventions._reprs import repr_value
 from otel_posthog.operation import Cost, Json, Kind, Message, Operation, Text, Usage
 from otel_posthog.spans import SpanView
 
@@ -181,10 +183,8 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
         _read_input(operation, state(given))
     if operation.kind == "embedding":
         return  # what an embedding answers are numbers
-    if operation.output is None and answered is not None:
-        decoded = state(answered)
-        read_response(operation, decoded)
-        operation.output = operation.output or messages_of(answered, "assistant")
+    if answered is not None and (operation.output is None or not operation.finish_reasons):
+        _read_output(operation, answered)
 
 
 def _read_input(operation: Operation, given: Json) -> None:
@@ -196,6 +196,18 @@ def _read_input(operation: Operation, given: Json) -> None:
     operation.input = operation.input or [
         Message("user", [Text(given if isinstance(given, str) else orjson.dumps(given, default=str).decode())])
     ]
+
+
+def _read_output(operation: Operation, answered: Any) -> None:
+    decoded = state(answered)
+    if operation.output is None or isinstance(decoded, dict):
+        read_response(operation, decoded)
+    raw = decoded.get("raw") if isinstance(decoded, dict) else None
+    if isinstance(raw, str) and raw[:1].isalpha():
+        # smolagents: the provider's answer, as the repr of the client's object
+        with suppress(UnusableError):
+            read_response(operation, repr_value(raw))
+    operation.output = operation.output or messages_of(answered, "assistant")
 
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
@@ -247,10 +259,10 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
         given = _documents(attributes, "reranker.input_documents.")
         if query is not None or given is not None:
             operation.input_state = {"query": query, "documents": given}
-    value = attributes.take(state, "input.value")
+    value = _value(attributes, "input")
     if operation.input_state is None:
-        operation.input_state = value
-    answer = attributes.take(state, "output.value")
+        operation.input_state = _arguments(value) if operation.kind == "tool" else value
+    answer = _value(attributes, "output")
     operation.output_state = documents if documents is not None else answer
     attributes.drop("input.mime_type", "output.mime_type")
     # Chains repeat the messages of the calls below them; their own state is what they were given and gave back.
@@ -260,6 +272,24 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
         operation.input = given_messages
     if operation.output_state is None:
         operation.output = answer_messages
+
+
+def _value(attributes: Attributes, side: str) -> Json:
+    """The raw payload; with the type JSON a text is quoted."""
+    value = attributes.take(state, f"{side}.value")
+    if isinstance(value, str) and value[:1] == '"' and attributes.peek(f"{side}.mime_type") == "application/json":
+        try:
+            return orjson.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _arguments(value: Json) -> Json:
+    """What a tool was called with, without the names of Python's own parameters."""
+    if not isinstance(value, dict) or not value.keys() <= {"args", "kwargs", "sanitize_inputs_outputs"}:
+        return value
+    return value.get("args") or value.get("kwargs") if not (value.get("args") and value.get("kwargs")) else value
 
 
 def _documents(attributes: Attributes, prefix: str) -> Json:
