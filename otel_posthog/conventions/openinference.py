@@ -6,6 +6,7 @@ for openai 0.1.66, anthropic 3.1, langchain 0.1.80 as recorded.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -66,6 +67,9 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("total", ("llm.cost.total",)),
 )
 
+# Spans are named after the method that was called, which for some libraries is all that tells of streaming.
+_STREAMS = re.compile(r"\.(?:\w+_)?a?stream(?:_\w+)?$")
+
 _FLATTENED = ("llm.input_messages.", "llm.output_messages.", "llm.token_count.")
 
 
@@ -93,6 +97,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     else:
         _read_state(operation, attributes)
     _read_first_token(operation, span)
+    if operation.is_call and operation.streaming is None and _STREAMS.search(span.name):
+        operation.streaming = True
     semconv.fill(operation, span, attributes)
     return operation
 
