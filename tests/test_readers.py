@@ -265,3 +265,30 @@ def test_the_raw_answer_tells_what_the_flattened_attributes_lack() -> None:
     properties = event_of(llm)["properties"]
     assert properties["$ai_output_choices"] == [{"role": "assistant", "content": "Hi"}]
     assert (properties["$ai_stop_reason"], properties["$ai_cache_read_input_tokens"]) == ("stop", 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "streams"),
+    [("OpenAIChat.invoke_stream", True), ("Model.astream", True), ("OpenAI.stream_chat", True),
+     ("OpenAIChat.invoke", False), ("Stream.invoke", False), ("Model.upstream", False)],
+)  # fmt: skip
+def test_the_method_that_streams_is_in_the_name(name: str, streams: bool) -> None:
+    llm = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini"}
+    assert (event_of(llm, name=name)["properties"].get("$ai_stream") is True) is streams
+
+
+def test_a_list_of_one_whole_answer_is_that_answer() -> None:
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
+    answer = [
+        {"object": "response", "model": "gpt-4o-mini-2024-07-18", "output": [said], "usage": {"output_tokens": 3}}
+    ]
+    llm = {
+        "openinference.span.kind": "LLM",
+        "llm.invocation_parameters": '{"base_url": "http://localhost:1/v1"}',
+        "output.value": json.dumps(answer),
+    }
+    properties = event_of(llm)["properties"]
+    assert properties["$ai_output_choices"] == [{"role": "assistant", "content": "Hi"}]
+    assert properties["$ai_model"] == "gpt-4o-mini-2024-07-18"
+    assert properties["$ai_output_tokens"] == 3
+    assert properties["$ai_base_url"] == "http://localhost:1/v1"
