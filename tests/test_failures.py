@@ -94,3 +94,8 @@ def test_the_class_that_an_error_wraps_tells_the_status() -> None:
     assert properties_of(status=StatusCode.ERROR, events=events)["$ai_http_status"] == 429
     quoted = [exception("ValueError", "x" * 300 + "RateLimitError: quoted far below")]
     assert "$ai_http_status" not in properties_of(status=StatusCode.ERROR, events=quoted)
+
+
+def test_an_error_type_may_be_the_repr_of_the_class() -> None:
+    properties = properties_of({"error.type": "<class 'kernel.ServiceError'>"}, status=StatusCode.ERROR)
+    assert properties["$ai_error_type"] == "kernel.ServiceError"

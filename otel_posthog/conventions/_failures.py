@@ -78,6 +78,8 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
                     filter(None, (http_status(event.attributes.get(name)) for name in _STATUS_NAMES)), None
                 )
             break
+    if error_type and error_type.startswith("<class '"):  # the repr of the class
+        error_type = error_type[len("<class '") :].partition("'")[0]
     digits = http_status(error_type)
     if error_type and error_type != "_OTHER" and digits is None:
         failure.type = error_type
