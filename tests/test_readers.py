@@ -292,3 +292,8 @@ def test_a_list_of_one_whole_answer_is_that_answer() -> None:
     assert properties["$ai_model"] == "gpt-4o-mini-2024-07-18"
     assert properties["$ai_output_tokens"] == 3
     assert properties["$ai_base_url"] == "http://localhost:1/v1"
+
+
+def test_a_finish_reason_may_be_a_member_of_an_enum() -> None:
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.response.finish_reason": "FinishReason.TOOL_CALLS"}
+    assert event_of(chat)["properties"]["$ai_stop_reason"] == "tool_calls"
