@@ -297,3 +297,14 @@ def test_a_list_of_one_whole_answer_is_that_answer() -> None:
 def test_a_finish_reason_may_be_a_member_of_an_enum() -> None:
     chat = {"gen_ai.operation.name": "chat", "gen_ai.response.finish_reason": "FinishReason.TOOL_CALLS"}
     assert event_of(chat)["properties"]["$ai_stop_reason"] == "tool_calls"
+
+
+def test_tool_results_beside_their_message() -> None:
+    llm = {
+        "openinference.span.kind": "LLM",
+        "llm.input_messages.0.message.role": "function",
+        "llm.input_messages.0.function.0": '{"name": "weather", "content": "11 C", "call_id": "c1"}',
+    }
+    assert event_of(llm)["properties"]["$ai_input"] == [
+        {"role": "tool", "content": "11 C", "tool_call_id": "c1", "name": "weather"}
+    ]

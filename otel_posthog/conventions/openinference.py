@@ -230,6 +230,9 @@ def _plain(item: Json) -> Json:
     contents = [c.get("message_content", c) if isinstance(c, dict) else c for c in listed(message.get("contents"))]
     if contents:
         plain["content"] = contents
+    results = [state(result) for result in listed(item.get("function"))]  # AutoGen's, beside the message
+    if results and not contents:
+        plain["content"] = [{"type": "tool_result", **result} for result in results if isinstance(result, dict)]
     calls = [c.get("tool_call", c) if isinstance(c, dict) else c for c in listed(message.get("tool_calls"))]
     if calls:
         plain["tool_calls"] = calls
