@@ -270,6 +270,7 @@ def test_the_raw_answer_tells_what_the_flattened_attributes_lack() -> None:
 @pytest.mark.parametrize(
     ("name", "streams"),
     [("OpenAIChat.invoke_stream", True), ("Model.astream", True), ("OpenAI.stream_chat", True),
+     ("GenerateContentStream", True),
      ("OpenAIChat.invoke", False), ("Stream.invoke", False), ("Model.upstream", False)],
 )  # fmt: skip
 def test_the_method_that_streams_is_in_the_name(name: str, streams: bool) -> None:

@@ -68,7 +68,7 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 # Spans are named after the method that was called, which for some libraries is all that tells of streaming.
-_STREAMS = re.compile(r"\.(?:\w+_)?a?stream(?:_\w+)?$")
+_STREAMS = re.compile(r"(?:\.(?:\w+_)?a?stream(?:_\w+)?|[a-z]Stream)$")
 
 _FLATTENED = ("llm.input_messages.", "llm.output_messages.", "llm.token_count.")
 
