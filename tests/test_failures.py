@@ -99,3 +99,7 @@ def test_the_class_that_an_error_wraps_tells_the_status() -> None:
 def test_an_error_type_may_be_the_repr_of_the_class() -> None:
     properties = properties_of({"error.type": "<class 'kernel.ServiceError'>"}, status=StatusCode.ERROR)
     assert properties["$ai_error_type"] == "kernel.ServiceError"
+
+
+def test_the_classes_of_bedrock_tell_the_status() -> None:
+    assert properties_of({"error.type": "ThrottlingException"}, status=StatusCode.ERROR)["$ai_http_status"] == 429

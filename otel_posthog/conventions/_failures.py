@@ -21,7 +21,8 @@ _STATUS_IN_TEXT = re.compile(
 )
 _SCANNED = 2_000  # characters; the status stands at the front, and an error text can quote a whole prompt
 
-# Exception classes that stand for one status by the SDKs' own definition (openai and anthropic _exceptions.py).
+# Exception classes that stand for one status by the SDKs' own definition (openai and anthropic _exceptions.py; errors
+# of the Bedrock Runtime API reference).
 _STATUS_OF_CLASS = {
     "BadRequestError": 400,
     "AuthenticationError": 401,
@@ -31,6 +32,13 @@ _STATUS_OF_CLASS = {
     "UnprocessableEntityError": 422,
     "RateLimitError": 429,
     "OverloadedError": 529,
+    "ValidationException": 400,
+    "AccessDeniedException": 403,
+    "ResourceNotFoundException": 404,
+    "ModelTimeoutException": 408,
+    "ThrottlingException": 429,
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 503,
 }
 
 # The same, as the text of an error that wraps another names it: "litellm.RateLimitError: …".
