@@ -30,6 +30,11 @@ NOT_CARRIED: dict[tuple[str, int, str], str] = {
     ("logfire_openai", 15, "stop reason"): "likewise",
     ("openinference-decorators", 1, "provider"): "a decorated function: nothing names a provider",
     ("openinference-decorators", 1, "model"): "nor a model",
+    (
+        "openinference-langgraph",
+        1,
+        "streaming",
+    ): "the parameters say stream: false, and no event tells of a first token",
     ("openinference-openai-agents", 6, "tool definition"): "not among the parameters of chat completions",
     ("openinference-openai-agents", 7, "tool definition"): "likewise",
     ("openinference-openai-agents", 8, "model"): "only the text of the error names it",
