@@ -309,3 +309,16 @@ def test_tool_results_beside_their_message() -> None:
     assert event_of(llm)["properties"]["$ai_input"] == [
         {"role": "tool", "content": "11 C", "tool_call_id": "c1", "name": "weather"}
     ]
+
+
+def test_genkit_streams_and_failures() -> None:
+    model = {"genkit:name": "openai/gpt-4o-mini", "genkit:type": "action", "genkit:metadata:subtype": "model"}
+    chunks = {"message": {"role": "model", "content": [{"text": "Hi "}, {"text": "there"}]}, "custom": {"model": "m-1"}}
+    properties = event_of(model | {"genkit:output": json.dumps(chunks)})["properties"]
+    assert properties["$ai_output_choices"] == [{"role": "assistant", "content": "Hi there"}]
+    assert properties["$ai_model"] == "m-1"
+    error = {"error": {"status": "RESOURCE_EXHAUSTED", "message": "Error code: 429 - slow down"}}
+    around = {"genkit:name": "generate", "genkit:type": "util", "genkit:state": "error"}
+    properties = event_of(around | {"genkit:output": json.dumps(error)})["properties"]
+    assert properties["$ai_error"] == "RESOURCE_EXHAUSTED: Error code: 429 - slow down"
+    assert properties["$ai_http_status"] == 429
