@@ -322,3 +322,14 @@ def test_genkit_streams_and_failures() -> None:
     properties = event_of(around | {"genkit:output": json.dumps(error)})["properties"]
     assert properties["$ai_error"] == "RESOURCE_EXHAUSTED: Error code: 429 - slow down"
     assert properties["$ai_http_status"] == 429
+
+
+def test_the_name_of_an_object_is_no_answer() -> None:
+    llm = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "m",
+        "output.value": "<groq.Stream object at 0x7f2c9a7f>",
+    }
+    properties = event_of(llm)["properties"]
+    assert "$ai_output_choices" not in properties
+    assert "output.value" not in properties

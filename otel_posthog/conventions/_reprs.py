@@ -21,6 +21,12 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _MOST = 100_000  # characters; parsing deep nesting is slow and exhausts its stack
+_BARE_OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-fA-F]+>")
+
+
+def is_bare_object(value: Any) -> bool:
+    """Whether a text is the ``repr`` of an object that shows nothing of itself."""
+    return isinstance(value, str) and _BARE_OBJECT.fullmatch(value) is not None
 
 
 def repr_value(text: str) -> Json:

@@ -28,7 +28,7 @@ from otel_posthog.conventions._common import merge_metadata, set_provider
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
-from otel_posthog.conventions._reprs import repr_value
+from otel_posthog.conventions._reprs import is_bare_object, repr_value
 from otel_posthog.operation import Cost, Json, Kind, Message, Operation, Text, Usage
 from otel_posthog.spans import SpanView
 
@@ -313,4 +313,4 @@ def _documents(attributes: Attributes, prefix: str) -> Json:
 def _any(value: Any) -> Any:
     if value in (None, ""):
         raise UnusableError
-    return value
+    return None if is_bare_object(value) else value  # Groq's instrumentation for streams
