@@ -54,13 +54,15 @@ _KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "re
 def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
     """Request parameters, model and streaming from an object of them."""
     for name, value in given.items():
+        if value is None or value == "":  # the Mistral SDK's unset parameters are written as empty texts
+            continue
         known = _PARAMETER_NAMES.get(name)
-        if known is not None and value is not None:
+        if known is not None:
             try:
                 operation.parameters.setdefault(known[0], known[1](value))
             except UnusableError:
                 continue
-        elif name in _KEPT_PARAMETERS and value is not None:
+        elif name in _KEPT_PARAMETERS:
             operation.parameters.setdefault(name, value)
     for nested in ("generationConfig", "generation_config", "inferenceConfig", "config", "options"):
         if isinstance(given.get(nested), Mapping):

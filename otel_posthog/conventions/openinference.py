@@ -27,6 +27,7 @@ from otel_posthog.conventions._attributes import (
 from otel_posthog.conventions._common import merge_metadata, set_provider
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._openinference_state import arguments_of, documents_of, value_of
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
 from otel_posthog.conventions._reprs import is_bare_object, repr_value
 from otel_posthog.operation import Cost, Json, Kind, Message, Operation, Text, Usage
@@ -187,9 +188,11 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     attributes.drop("input.mime_type", "output.mime_type")
     if operation.input is None and given is not None:
         _read_input(operation, state(given))
+    elif operation.tools is None and isinstance(given, str) and '"tools"' in given:
+        _read_tools(operation, state(given))
     if operation.kind == "embedding":
         return  # what an embedding answers are numbers
-    if answered is not None and (operation.output is None or not operation.finish_reasons):
+    if answered is not None and _lacks_of_the_answer(operation):
         _read_output(operation, answered)
 
 
@@ -204,6 +207,16 @@ def _read_input(operation: Operation, given: Json) -> None:
     ]
 
 
+def _read_tools(operation: Operation, given: Json) -> None:
+    if isinstance(given, dict) and isinstance(given.get("tools"), list):
+        operation.tools = tools_of([tool for tool in given["tools"] if isinstance(tool, dict)])
+
+
+def _lacks_of_the_answer(operation: Operation) -> bool:
+    usage = operation.usage
+    return operation.output is None or not operation.finish_reasons or usage is None or usage.cache_read is None
+
+
 def _read_output(operation: Operation, answered: Any) -> None:
     decoded = state(answered)
     if operation.output is None or isinstance(decoded, dict):
@@ -214,6 +227,9 @@ def _read_output(operation: Operation, answered: Any) -> None:
         with suppress(UnusableError):
             read_response(operation, repr_value(raw))
     operation.output = operation.output or messages_of(answered, "assistant")
+    usage = operation.usage
+    if usage is not None and (usage.cache_read or 0) + (usage.cache_write or 0) > (usage.input or 0):
+        usage.cache_inside = False  # more cannot be inside: the prompt's count was the provider's own
 
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
@@ -261,17 +277,17 @@ def _embedded(attributes: Attributes) -> list[Message] | None:
 
 
 def _read_state(operation: Operation, attributes: Attributes) -> None:
-    documents = _documents(attributes, "retrieval.documents.")
+    documents = documents_of(attributes, "retrieval.documents.")
     if operation.kind == "rerank":
-        documents = _documents(attributes, "reranker.output_documents.")
+        documents = documents_of(attributes, "reranker.output_documents.")
         query = attributes.take(text, "reranker.query")
-        given = _documents(attributes, "reranker.input_documents.")
+        given = documents_of(attributes, "reranker.input_documents.")
         if query is not None or given is not None:
             operation.input_state = {"query": query, "documents": given}
-    value = _value(attributes, "input")
+    value = value_of(attributes, "input")
     if operation.input_state is None:
-        operation.input_state = _arguments(value) if operation.kind == "tool" else value
-    answer = _value(attributes, "output")
+        operation.input_state = arguments_of(value) if operation.kind == "tool" else value
+    answer = value_of(attributes, "output")
     operation.output_state = documents if documents is not None else answer
     attributes.drop("input.mime_type", "output.mime_type")
     # Chains repeat the messages of the calls below them; their own state is what they were given and gave back.
@@ -281,33 +297,6 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
         operation.input = given_messages
     if operation.output_state is None:
         operation.output = answer_messages
-
-
-def _value(attributes: Attributes, side: str) -> Json:
-    """The raw payload; with the type JSON a text is quoted."""
-    value = attributes.take(state, f"{side}.value")
-    if isinstance(value, str) and value[:1] == '"' and attributes.peek(f"{side}.mime_type") == "application/json":
-        try:
-            return orjson.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _arguments(value: Json) -> Json:
-    """What a tool was called with, without the names of Python's own parameters."""
-    if not isinstance(value, dict) or not value.keys() <= {"args", "kwargs", "sanitize_inputs_outputs"}:
-        return value
-    return value.get("args") or value.get("kwargs") if not (value.get("args") and value.get("kwargs")) else value
-
-
-def _documents(attributes: Attributes, prefix: str) -> Json:
-    found = listed(nested(attributes.take_prefix(prefix)))
-    documents = [item.get("document", item) if isinstance(item, dict) else item for item in found]
-    for document in documents:
-        if isinstance(document, dict) and isinstance(document.get("metadata"), str):
-            document["metadata"] = state(document["metadata"])
-    return documents or None
 
 
 def _any(value: Any) -> Any:
