@@ -87,3 +87,19 @@ def test_a_good_answer_has_its_status_too() -> None:
     properties = properties_of({"http.response.status_code": 200})
     assert properties["$ai_http_status"] == 200
     assert "$ai_is_error" not in properties
+
+
+def test_the_class_that_an_error_wraps_tells_the_status() -> None:
+    events = [exception("dspy.LMRateLimitError", "[gpt-4o] litellm.RateLimitError: RateLimitError: OpenAIException")]
+    assert properties_of(status=StatusCode.ERROR, events=events)["$ai_http_status"] == 429
+    quoted = [exception("ValueError", "x" * 300 + "RateLimitError: quoted far below")]
+    assert "$ai_http_status" not in properties_of(status=StatusCode.ERROR, events=quoted)
+
+
+def test_an_error_type_may_be_the_repr_of_the_class() -> None:
+    properties = properties_of({"error.type": "<class 'kernel.ServiceError'>"}, status=StatusCode.ERROR)
+    assert properties["$ai_error_type"] == "kernel.ServiceError"
+
+
+def test_the_classes_of_bedrock_tell_the_status() -> None:
+    assert properties_of({"error.type": "ThrottlingException"}, status=StatusCode.ERROR)["$ai_http_status"] == 429

@@ -201,3 +201,135 @@ def test_a_reader_that_raises_costs_its_span_alone(posthog: LocalPostHog) -> Non
     exporter.export([made_span(attributes={"acme.model": "m"}), made_span(attributes=chat, span_id="1" * 16)])
     assert len(posthog.events()) == 1
     assert exporter.stats().dropped == {"mapping_failed": 1}
+
+
+def test_a_function_that_only_makes_the_request_is_no_call() -> None:
+    made = {"messages": ["ChatMessage(…)"], "tools": [{"type": "function", "function": {"name": "weather"}}]}
+    llm = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini", "output.value": json.dumps(made)}
+    event = event_of(llm)
+    assert event["event"] == "$ai_trace"
+    assert event["properties"]["$ai_output_state"] == made
+    assert event_of(llm | {"llm.token_count.completion": 3})["event"] == "$ai_generation"
+
+
+def test_prompts_of_a_completion_may_be_a_list() -> None:
+    asked = {
+        "openinference.span.kind": "LLM",
+        "llm.prompts": ["Which lake?"],
+        "input.value": '{"args":["Which lake?"]}',
+    }
+    assert event_of(asked)["properties"]["$ai_input"] == [{"role": "user", "content": "Which lake?"}]
+
+
+def test_the_only_argument_of_an_embedding_function_is_its_text() -> None:
+    asked = {
+        "openinference.span.kind": "EMBEDDING",
+        "embedding.model_name": "m",
+        "input.value": '{"query":"Which lake?"}',
+    }
+    assert event_of(asked)["properties"]["$ai_input"] == "Which lake?"
+
+
+def test_a_stream_lasts_at_least_until_its_first_token() -> None:
+    (span,) = [
+        made_span(
+            attributes={"openinference.span.kind": "LLM", "llm.model_name": "m"},
+            events=[("First Token Stream Event", {})],
+            duration=0.0005,
+        )
+    ]
+    (event,) = events_of([span])
+    assert event["properties"]["$ai_latency"] == event["properties"]["$ai_time_to_first_token"] == 0.001
+
+
+def test_a_quoted_tool_answer_and_pythons_own_parameters() -> None:
+    tool = {
+        "openinference.span.kind": "TOOL",
+        "input.value": '{"args": [], "kwargs": {"city": "Oslo"}}',
+        "output.value": '"11 C"',
+        "output.mime_type": "application/json",
+    }
+    properties = event_of(tool)["properties"]
+    assert properties["$ai_input_state"] == {"city": "Oslo"}
+    assert properties["$ai_output_state"] == "11 C"
+
+
+def test_the_raw_answer_tells_what_the_flattened_attributes_lack() -> None:
+    raw = "Completion(choices=[Choice(finish_reason='stop')], usage=Usage(prompt_tokens=9, cached_tokens=4))"
+    llm = {
+        "openinference.span.kind": "LLM",
+        "llm.output_messages.0.message.content": "Hi",
+        "llm.token_count.prompt": 9,
+        "output.value": json.dumps({"role": "assistant", "content": "Hi", "raw": raw}),
+    }
+    properties = event_of(llm)["properties"]
+    assert properties["$ai_output_choices"] == [{"role": "assistant", "content": "Hi"}]
+    assert (properties["$ai_stop_reason"], properties["$ai_cache_read_input_tokens"]) == ("stop", 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "streams"),
+    [("OpenAIChat.invoke_stream", True), ("Model.astream", True), ("OpenAI.stream_chat", True),
+     ("GenerateContentStream", True),
+     ("OpenAIChat.invoke", False), ("Stream.invoke", False), ("Model.upstream", False)],
+)  # fmt: skip
+def test_the_method_that_streams_is_in_the_name(name: str, streams: bool) -> None:
+    llm = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini"}
+    assert (event_of(llm, name=name)["properties"].get("$ai_stream") is True) is streams
+
+
+def test_a_list_of_one_whole_answer_is_that_answer() -> None:
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
+    answer = [
+        {"object": "response", "model": "gpt-4o-mini-2024-07-18", "output": [said], "usage": {"output_tokens": 3}}
+    ]
+    llm = {
+        "openinference.span.kind": "LLM",
+        "llm.invocation_parameters": '{"base_url": "http://localhost:1/v1"}',
+        "output.value": json.dumps(answer),
+    }
+    properties = event_of(llm)["properties"]
+    assert properties["$ai_output_choices"] == [{"role": "assistant", "content": "Hi"}]
+    assert properties["$ai_model"] == "gpt-4o-mini-2024-07-18"
+    assert properties["$ai_output_tokens"] == 3
+    assert properties["$ai_base_url"] == "http://localhost:1/v1"
+
+
+def test_a_finish_reason_may_be_a_member_of_an_enum() -> None:
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.response.finish_reason": "FinishReason.TOOL_CALLS"}
+    assert event_of(chat)["properties"]["$ai_stop_reason"] == "tool_calls"
+
+
+def test_tool_results_beside_their_message() -> None:
+    llm = {
+        "openinference.span.kind": "LLM",
+        "llm.input_messages.0.message.role": "function",
+        "llm.input_messages.0.function.0": '{"name": "weather", "content": "11 C", "call_id": "c1"}',
+    }
+    assert event_of(llm)["properties"]["$ai_input"] == [
+        {"role": "tool", "content": "11 C", "tool_call_id": "c1", "name": "weather"}
+    ]
+
+
+def test_genkit_streams_and_failures() -> None:
+    model = {"genkit:name": "openai/gpt-4o-mini", "genkit:type": "action", "genkit:metadata:subtype": "model"}
+    chunks = {"message": {"role": "model", "content": [{"text": "Hi "}, {"text": "there"}]}, "custom": {"model": "m-1"}}
+    properties = event_of(model | {"genkit:output": json.dumps(chunks)})["properties"]
+    assert properties["$ai_output_choices"] == [{"role": "assistant", "content": "Hi there"}]
+    assert properties["$ai_model"] == "m-1"
+    error = {"error": {"status": "RESOURCE_EXHAUSTED", "message": "Error code: 429 - slow down"}}
+    around = {"genkit:name": "generate", "genkit:type": "util", "genkit:state": "error"}
+    properties = event_of(around | {"genkit:output": json.dumps(error)})["properties"]
+    assert properties["$ai_error"] == "RESOURCE_EXHAUSTED: Error code: 429 - slow down"
+    assert properties["$ai_http_status"] == 429
+
+
+def test_the_name_of_an_object_is_no_answer() -> None:
+    llm = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "m",
+        "output.value": "<groq.Stream object at 0x7f2c9a7f>",
+    }
+    properties = event_of(llm)["properties"]
+    assert "$ai_output_choices" not in properties
+    assert "output.value" not in properties

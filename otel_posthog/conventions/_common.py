@@ -46,6 +46,7 @@ _SCOPE_PROVIDERS = (
 def complete(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     """Fill in what is the same in all conventions, then hand over what nobody claimed."""
     _state(operation, attributes)
+    operation.finish_reasons = [_finish_reason(reason) for reason in operation.finish_reasons]
     if operation.http_status is None:
         operation.http_status = attributes.take(
             lambda v: http_status(v) or integer("?"), "http.response.status_code", "http.status_code"
@@ -65,6 +66,12 @@ def complete(operation: Operation, span: SpanView, attributes: Attributes) -> No
     sessions = [attributes.take(identifier, name) for name in SESSION_ATTRIBUTES]
     operation.session = next(filter(None, sessions), operation.session)
     operation.unmapped.update(attributes.left)
+
+
+def _finish_reason(written: str) -> str:
+    """Members of enums are written with the name of their class: FinishReason.STOP."""
+    _, found, name = written.rpartition("FinishReason.")
+    return name.lower() if found else written
 
 
 def set_provider(operation: Operation, attributes: Attributes, raw: str | None, name: str) -> None:

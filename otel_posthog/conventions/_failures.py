@@ -21,7 +21,8 @@ _STATUS_IN_TEXT = re.compile(
 )
 _SCANNED = 2_000  # characters; the status stands at the front, and an error text can quote a whole prompt
 
-# Exception classes that stand for one status by the SDKs' own definition (openai and anthropic _exceptions.py).
+# Exception classes that stand for one status by the SDKs' own definition (openai and anthropic _exceptions.py; errors
+# of the Bedrock Runtime API reference).
 _STATUS_OF_CLASS = {
     "BadRequestError": 400,
     "AuthenticationError": 401,
@@ -31,7 +32,18 @@ _STATUS_OF_CLASS = {
     "UnprocessableEntityError": 422,
     "RateLimitError": 429,
     "OverloadedError": 529,
+    "ValidationException": 400,
+    "AccessDeniedException": 403,
+    "ResourceNotFoundException": 404,
+    "ModelTimeoutException": 408,
+    "ThrottlingException": 429,
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 503,
 }
+
+# The same, as the text of an error that wraps another names it: "litellm.RateLimitError: …".
+_CLASS_IN_TEXT = re.compile(rf"\b({'|'.join(_STATUS_OF_CLASS)}): ")
+_NAMED_WITHIN = 200  # characters
 
 _STATUS_NAMES = ("http.response.status_code", "http.status_code", "error.code", "gen_ai.error.code")
 
@@ -47,6 +59,11 @@ def status_in(message: str | None) -> int | None:
     """The HTTP status that an error's text names, if it names one."""
     found = _STATUS_IN_TEXT.search(message[:_SCANNED]) if message else None
     return int(found.group(1) or found.group(2)) if found else None
+
+
+def _status_of_named_class(message: str | None) -> int | None:
+    found = _CLASS_IN_TEXT.search(message[:_NAMED_WITHIN]) if message else None
+    return _STATUS_OF_CLASS[found.group(1)] if found else None
 
 
 def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Failure | None:
@@ -69,6 +86,8 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
                     filter(None, (http_status(event.attributes.get(name)) for name in _STATUS_NAMES)), None
                 )
             break
+    if error_type and error_type.startswith("<class '"):  # the repr of the class
+        error_type = error_type[len("<class '") :].partition("'")[0]
     digits = http_status(error_type)
     if error_type and error_type != "_OTHER" and digits is None:
         failure.type = error_type
@@ -79,5 +98,6 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
             or status_in(failure.message)
             or status_in(span.status_message)
             or _STATUS_OF_CLASS.get((failure.type or "").rpartition(".")[2])
+            or _status_of_named_class(failure.message)
         )
     return failure

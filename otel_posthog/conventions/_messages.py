@@ -224,7 +224,9 @@ def legacy_messages(events: Sequence[EventView]) -> tuple[list[Message], list[Me
         role = _LEGACY_ROLES.get(event.name)
         if role is None and event.name != "gen_ai.choice":
             continue
-        body = plain(event.body) if isinstance(event.body, Mapping) else _event_body(event.attributes)
+        # Semantic Kernel writes through Python's logging, whose records have a text: JSON of the body.
+        written = state(event.body) if isinstance(event.body, str) else event.body
+        body = plain(written) if isinstance(written, Mapping) else _event_body(event.attributes)
         if role is None:
             message = message_of(_choice(dict(body)), "assistant")
             if message is not None and (message.parts or message.finish_reason):

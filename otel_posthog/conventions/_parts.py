@@ -70,13 +70,15 @@ def tool_call(part: JsonObject) -> Part:
 def tool_result(part: JsonObject) -> Part:
     """A tool's answer, as its own part."""
     answer = part
-    for nested in ("toolResult", "functionResponse", "function_response"):
+    for nested in ("toolResult", "functionResponse", "function_response", "tool_call_result"):
         if isinstance(part.get(nested), dict):
             answer = part[nested]
             break
     result = first(answer, "response", "result", "content", "output")
-    id = first(answer, "tool_use_id", "toolUseId", "toolCallId", "tool_call_id", "call_id", "id")
-    name = string(first(answer, "name", "toolName"))
+    origin = answer.get("origin")  # Haystack: the call that it answers
+    call = origin if isinstance(origin, dict) else answer
+    id = first(call, "tool_use_id", "toolUseId", "toolCallId", "tool_call_id", "call_id", "id")
+    name = string(first(call, "name", "toolName", "tool_name"))
     return ToolResult(result_value(result), None if id is None else str(id), name)
 
 
@@ -211,6 +213,8 @@ _BY_KEY: dict[str, Callable[[JsonObject], Part]] = {
     "toolResult": tool_result,
     "functionResponse": tool_result,
     "function_response": tool_result,
+    "tool_call": tool_call,
+    "tool_call_result": tool_result,
     "reasoningContent": reasoning,
     "inlineData": media("image"),
     "inline_data": media("image"),

@@ -17,6 +17,8 @@ from otel_posthog.operation import Json, Message, Operation, Text, Usage
 _CONTENT_OF_REQUEST = ("messages", "input", "prompt", "contents", "content", "system", "instructions", "tools",
                        "functions", "system_instruction", "systemInstruction", "system_prompt", "config")  # fmt: skip
 
+_ANSWER_LISTS = ("choices", "output", "candidates", "generations")
+
 # Parameters by the names that providers give them.
 _PARAMETER_NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "temperature": ("temperature", number),
@@ -52,13 +54,15 @@ _KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "re
 def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
     """Request parameters, model and streaming from an object of them."""
     for name, value in given.items():
+        if value is None or value == "":  # the Mistral SDK's unset parameters are written as empty texts
+            continue
         known = _PARAMETER_NAMES.get(name)
-        if known is not None and value is not None:
+        if known is not None:
             try:
                 operation.parameters.setdefault(known[0], known[1](value))
             except UnusableError:
                 continue
-        elif name in _KEPT_PARAMETERS and value is not None:
+        elif name in _KEPT_PARAMETERS:
             operation.parameters.setdefault(name, value)
     for nested in ("generationConfig", "generation_config", "inferenceConfig", "config", "options"):
         if isinstance(given.get(nested), Mapping):
@@ -66,6 +70,9 @@ def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
     model = first(dict(given), "model", "model_name", "modelId", "model_id")
     if isinstance(model, str) and model:
         operation.request_model = operation.request_model or model
+    base_url = given.get("base_url")
+    if isinstance(base_url, str) and base_url:
+        operation.base_url = operation.base_url or base_url
     if operation.streaming is None and given.get("stream") is not None:
         with suppress(UnusableError):
             operation.streaming = flag(given["stream"])
@@ -98,6 +105,8 @@ def read_request(operation: Operation, request: Json) -> None:
 
 def read_response(operation: Operation, response: Json) -> None:
     """A provider's answer: messages, model, id, finish reasons, usage."""
+    if isinstance(response, list) and len(response) == 1 and _is_whole_answer(response[0]):
+        response = response[0]
     if not isinstance(response, Mapping):
         if operation.output is None:
             operation.output = messages_of(response, "assistant")
@@ -119,6 +128,10 @@ def read_response(operation: Operation, response: Json) -> None:
     usage = first(body, "usage", "usage_metadata", "usageMetadata", "token_usage")
     if isinstance(usage, Mapping):
         merge_usage(operation, usage_of(usage))
+
+
+def _is_whole_answer(value: Json) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(value.get(name), list) for name in _ANSWER_LISTS)
 
 
 def _answers(body: dict[str, Any]) -> list[Message] | None:

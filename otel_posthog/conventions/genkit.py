@@ -11,8 +11,9 @@ from typing import Any
 
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, structure, text
+from otel_posthog.conventions._failures import status_in
 from otel_posthog.conventions._messages import messages_of, tools_of
-from otel_posthog.conventions._parts import first
+from otel_posthog.conventions._parts import first, string
 from otel_posthog.conventions._payloads import merge_usage, read_parameters
 from otel_posthog.conventions._providers import provider_of
 from otel_posthog.conventions._recovery import json_prefix
@@ -57,8 +58,9 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     operation.name = attributes.take(text, "genkit:name")
     given = attributes.take(_json, "genkit:input")
     answered = attributes.take(_json, "genkit:output")
-    if attributes.take(text, "genkit:state") == "error":
-        operation.failure = Failure(message=span.status_message)
+    message = attributes.take(text, "genkit:error")
+    if attributes.take(text, "genkit:state") == "error" and span.status_code != "ERROR":
+        operation.failure = _failure(message, answered)
     if operation.is_call:
         _read_model(operation)
         _read_call(operation, given, answered)
@@ -66,6 +68,14 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
         operation.input_state, operation.output_state = given, answered
     semconv.fill(operation, span, attributes)
     return operation
+
+
+def _failure(message: str | None, answered: Json) -> Failure:
+    """The span around a failed call ends without the status of an error; its output tells."""
+    error = answered.get("error") if isinstance(answered, Mapping) else None
+    stated = dict(error) if isinstance(error, Mapping) else {}
+    message = message or string(stated.get("message"))
+    return Failure(string(stated.get("status")), message, status_in(message))
 
 
 def _json(value: Any) -> Json:
@@ -93,6 +103,10 @@ def _read_call(operation: Operation, given: Json, answered: Json) -> None:
         operation.output = messages_of(_plain([message]), "assistant")
     if isinstance(reason, str):
         operation.finish_reasons = [reason]
+    custom = response.get("custom")  # of the provider's answer, what has no place in Genkit's
+    if isinstance(custom, Mapping):
+        operation.response_model = string(custom.get("model"))
+        operation.response_id = string(custom.get("id"))
     stated = response.get("usage")
     if isinstance(stated, Mapping):
         usage = Usage()
@@ -112,9 +126,24 @@ def _plain(messages: Json) -> Json:
         if not isinstance(message, Mapping):
             continue
         content = message.get("content")
-        parts = [_part(part) for part in content] if isinstance(content, list) else content
+        parts = _joined([_part(part) for part in content]) if isinstance(content, list) else content
         plain.append({**message, "content": parts, "metadata": None})
     return plain
+
+
+def _joined(parts: list[Json]) -> list[Json]:
+    """A streamed answer is written in its chunks."""
+    joined: list[Json] = []
+    for part in parts:
+        if joined and _is_text(part) and _is_text(joined[-1]):
+            joined[-1] = {"text": joined[-1]["text"] + part["text"]}
+        else:
+            joined.append(part)
+    return joined
+
+
+def _is_text(part: Json) -> bool:
+    return isinstance(part, dict) and part.keys() == {"text"} and isinstance(part["text"], str)
 
 
 def _part(part: Json) -> Json:

@@ -1,20 +1,25 @@
 """Haystack: ``haystack.component.*``, ``haystack.pipeline.*`` and ``haystack.agent.*``.
 
-Source: haystack-ai's tracing (haystack/tracing, core/pipeline/base.py); content only with
-``HAYSTACK_CONTENT_TRACING_ENABLED``. A chat generator's usage is in the ``meta`` of its replies.
+Source: haystack-ai's tracing (haystack/tracing, core/pipeline/base.py), 2.31 and 3.4 as recorded; content only with
+``HAYSTACK_CONTENT_TRACING_ENABLED``. A chat generator's usage is in the ``meta`` of its replies. What holds tools is
+written as the ``repr`` of Python objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+import orjson
+
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, structure, text
-from otel_posthog.conventions._messages import messages_of
+from otel_posthog.conventions._attributes import Attributes, UnusableError, structure, text
+from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first
 from otel_posthog.conventions._payloads import merge_usage, read_parameters, usage_of
 from otel_posthog.conventions._recovery import json_prefix
+from otel_posthog.conventions._reprs import repr_value
 from otel_posthog.operation import Json, Kind, Operation
 from otel_posthog.spans import SpanView
 
@@ -31,6 +36,27 @@ ENDINGS: tuple[tuple[str, Kind], ...] = (
     ("Evaluator", "evaluation"),
 )
 
+# The same of who is called: a failed call has no reply that names its model.
+PROVIDERS: tuple[tuple[str, str], ...] = (
+    ("OpenAI", "openai"),
+    ("AzureOpenAI", "azure"),
+    ("Anthropic", "anthropic"),
+    ("AmazonBedrock", "bedrock"),
+    ("GoogleGenAI", "gemini"),
+    ("GoogleAI", "gemini"),
+    ("VertexAI", "vertex_ai"),
+    ("Mistral", "mistral"),
+    ("Cohere", "cohere"),
+    ("Ollama", "ollama"),
+    ("HuggingFace", "huggingface"),
+)
+
+# Since version 3 the model calls and tool calls of an agent are spans without a component.
+_GIVEN = ("haystack.component.input", "haystack.pipeline.input_data", "haystack.agent.input", "haystack.tool.input",
+          "haystack.agent.step.llm.input", "haystack.agent.step.tool.input")  # fmt: skip
+_ANSWERED = ("haystack.component.output", "haystack.pipeline.output_data", "haystack.agent.output",
+             "haystack.tool.output", "haystack.agent.step.llm.output", "haystack.agent.step.tool.output")  # fmt: skip
+
 
 def recognises(span: SpanView) -> bool:
     """Whether Haystack wrote the span."""
@@ -43,14 +69,16 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     kind: Kind = next((kind for ending, kind in ENDINGS if component.endswith(ending)), "chain")
     if "haystack.agent.max_steps" in attributes or span.name == "haystack.agent.run":
         kind = "agent"
+    if span.has("haystack.agent.step.llm"):
+        kind = "generation"
+    elif "haystack.tool.name" in attributes:
+        kind = "tool"
     operation = Operation(kind=kind, framework="haystack")
     operation.name = attributes.take(text, "haystack.component.name", "haystack.tool.name") or component or None
-    given = attributes.take(_json, "haystack.component.input", "haystack.pipeline.input_data", "haystack.agent.input",
-                            "haystack.tool.input")  # fmt: skip
-    answered = attributes.take(_json, "haystack.component.output", "haystack.pipeline.output_data",
-                               "haystack.agent.output", "haystack.tool.output")  # fmt: skip
+    given, answered = attributes.take(_json, *_GIVEN), attributes.take(_json, *_ANSWERED)
     if operation.is_call:
-        _read_call(operation, given, answered)
+        operation.provider = next((provider for start, provider in PROVIDERS if component.startswith(start)), None)
+        _read_call(operation, span, given, answered)
     else:
         operation.input_state, operation.output_state = given, answered
     semconv.fill(operation, span, attributes)
@@ -58,13 +86,25 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
 
 
 def _json(value: Any) -> Json:
-    return json_prefix(value)[0] if isinstance(value, str) else structure(value)
+    if not isinstance(value, str):
+        return structure(value)
+    if value[:1] not in ("{", "["):
+        return value
+    try:
+        return orjson.loads(value)
+    except ValueError:
+        pass
+    try:
+        return repr_value(value)
+    except UnusableError:
+        return json_prefix(value)[0]
 
 
-def _read_call(operation: Operation, given: Json, answered: Json) -> None:
+def _read_call(operation: Operation, span: SpanView, given: Json, answered: Json) -> None:
     if isinstance(given, Mapping):
         asked = first(dict(given), "messages", "prompt", "text", "documents")
-        operation.input = messages_of(asked)
+        operation.input = messages_of([_message(item) for item in asked] if isinstance(asked, list) else asked)
+        operation.tools = tools_of(given.get("tools"))
         parameters = given.get("generation_kwargs")
         if isinstance(parameters, Mapping):
             read_parameters(operation, parameters)
@@ -72,22 +112,34 @@ def _read_call(operation: Operation, given: Json, answered: Json) -> None:
         return
     replies = answered.get("replies")
     if operation.kind == "generation" and isinstance(replies, list):
-        operation.output = messages_of([_without_meta(reply) for reply in replies], "assistant")
+        operation.output = messages_of([_message(reply) for reply in replies], "assistant")
     metas = [reply.get("meta") or reply.get("_meta") for reply in replies or () if isinstance(reply, Mapping)]
     stated = answered.get("meta")
     metas += stated if isinstance(stated, list) else [stated]
     for meta in metas:
         if isinstance(meta, Mapping):
-            _read_meta(operation, meta)
+            _read_meta(operation, span, meta)
 
 
-def _without_meta(reply: Json) -> Json:
-    if not isinstance(reply, Mapping):
-        return reply
-    return {key: value for key, value in reply.items() if key not in ("meta", "_meta")}
+def _message(written: Json) -> Json:
+    """A message as everybody else writes it; a ``repr`` shows the private fields, and parts without their kind."""
+    if not isinstance(written, Mapping):
+        return written
+    message = {name.removeprefix("_"): value for name, value in written.items() if name not in ("meta", "_meta")}
+    if isinstance(message.get("content"), list):
+        message["content"] = [_part(part) for part in message["content"]]
+    return message
 
 
-def _read_meta(operation: Operation, meta: Mapping[str, Any]) -> None:
+def _part(part: Json) -> Json:
+    if isinstance(part, Mapping) and "tool_name" in part:
+        return {"tool_call": part}
+    if isinstance(part, Mapping) and "origin" in part:
+        return {"tool_call_result": part}
+    return part
+
+
+def _read_meta(operation: Operation, span: SpanView, meta: Mapping[str, Any]) -> None:
     model = meta.get("model")
     if isinstance(model, str):
         operation.response_model = operation.response_model or model
@@ -97,3 +149,20 @@ def _read_meta(operation: Operation, meta: Mapping[str, Any]) -> None:
     usage = meta.get("usage")
     if isinstance(usage, Mapping):
         merge_usage(operation, usage_of(usage))
+    begun = meta.get("completion_start_time")
+    if isinstance(begun, str) and operation.streaming is None:  # only streams have it
+        operation.streaming = True
+        operation.time_to_first_token = _seconds_into(span, begun)
+
+
+def _seconds_into(span: SpanView, written: str) -> float | None:
+    """Haystack writes the local time without its zone; a time outside the call was another zone's."""
+    try:
+        nanoseconds = datetime.fromisoformat(written).timestamp() * 1e9
+    except (ValueError, OverflowError, OSError):
+        return None
+    return (
+        (nanoseconds - span.start_unix_nano) / 1e9
+        if span.start_unix_nano <= nanoseconds <= span.end_unix_nano
+        else None
+    )

@@ -1,7 +1,8 @@
 """Model Context Protocol: ``mcp.*`` of OpenTelemetry's conventions and of Traceloop's instrumentation.
 
 Source: semantic conventions "MCP" (``mcp.method.name``, ``mcp.session.id``, ``gen_ai.tool.*``);
-opentelemetry-instrumentation-mcp 0.5x (``mcp.method.name``, ``mcp.request.argument``, ``mcp.response.value``).
+opentelemetry-instrumentation-mcp 0.5x (``mcp.method.name``, ``mcp.request.argument``, ``mcp.response.value``); the
+``mcp`` SDK 2.3, which traces itself (recorded).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     method = attributes.take(text, "mcp.method.name") or ""
     operation = Operation(kind=KINDS.get(method, "other"), framework="mcp", operation_name=method)
     operation.name = attributes.take(text, "mcp.tool.name", "mcp.resource.uri", "mcp.prompt.name")
+    if operation.name is None and "gen_ai.tool.name" not in attributes:
+        operation.name = _target(span.name, method)
     operation.session = attributes.take(identifier, "mcp.session.id")
     operation.input_state = attributes.take(state, "mcp.request.argument")
     operation.output_state = attributes.take(state, "mcp.response.value")
@@ -35,3 +38,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
         attributes.drop("traceloop.span.kind")
     semconv.fill(operation, span, attributes)
     return operation
+
+
+def _target(name: str, method: str) -> str | None:
+    """The spec names spans "{method} {target}", and the SDK writes the tool nowhere else."""
+    return name.partition(f"{method} ")[2] or None if method else None

@@ -6,6 +6,8 @@ for openai 0.1.66, anthropic 3.1, langchain 0.1.80 as recorded.
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -25,7 +27,9 @@ from otel_posthog.conventions._attributes import (
 from otel_posthog.conventions._common import merge_metadata, set_provider
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._openinference_state import arguments_of, documents_of, value_of
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
+from otel_posthog.conventions._reprs import is_bare_object, repr_value
 from otel_posthog.operation import Cost, Json, Kind, Message, Operation, Text, Usage
 from otel_posthog.spans import SpanView
 
@@ -64,6 +68,9 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("total", ("llm.cost.total",)),
 )
 
+# Spans are named after the method that was called, which for some libraries is all that tells of streaming.
+_STREAMS = re.compile(r"(?:\.(?:\w+_)?a?stream(?:_\w+)?|[a-z]Stream)$")
+
 _FLATTENED = ("llm.input_messages.", "llm.output_messages.", "llm.token_count.")
 
 
@@ -80,6 +87,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     kind = KINDS.get((attributes.take(text, "openinference.span.kind") or "").upper())
     if kind is None:
         kind = "generation" if "llm.model_name" in attributes or "llm.invocation_parameters" in attributes else "other"
+    if kind == "generation" and _only_prepares(attributes):
+        kind = "chain"
     operation = Operation(kind=kind)
     _read_call(operation, attributes)
     _read_usage(operation, attributes)
@@ -89,8 +98,18 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     else:
         _read_state(operation, attributes)
     _read_first_token(operation, span)
+    if operation.is_call and operation.streaming is None and _STREAMS.search(span.name):
+        operation.streaming = True
     semconv.fill(operation, span, attributes)
     return operation
+
+
+def _only_prepares(attributes: Attributes) -> bool:
+    """LlamaIndex marks the function that makes a request as a call too: what it returns is the request."""
+    if any(name.startswith(("llm.output_messages.", "llm.token_count.")) for name in attributes):
+        return False
+    made = state(attributes.peek("output.value"))
+    return isinstance(made, dict) and "messages" in made and not made.keys().isdisjoint(("tools", "tool_choice"))
 
 
 def _read_first_token(operation: Operation, span: SpanView) -> None:
@@ -100,6 +119,9 @@ def _read_first_token(operation: Operation, span: SpanView) -> None:
             operation.streaming = True
             if event.time_unix_nano is not None and event.time_unix_nano >= span.start_unix_nano:
                 operation.time_to_first_token = (event.time_unix_nano - span.start_unix_nano) / 1e9
+                if event.time_unix_nano > span.end_unix_nano:
+                    # LlamaIndex states the opening of the stream as its end; the call took at least until here.
+                    operation.latency = operation.time_to_first_token
             return
 
 
@@ -153,9 +175,9 @@ def _read_context(operation: Operation, attributes: Attributes) -> None:
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:
     """Messages from the flattened attributes; the raw payload is read only for what they lack, and never repeated."""
-    operation.input = _messages(attributes, "llm.input_messages.") or _texts(
-        attributes, "llm.prompts.", "prompt", "user"
-    )
+    listed_prompts = messages_of(attributes.take(strings, "llm.prompts"))
+    prompts = _texts(attributes, "llm.prompts.", "prompt", "user") or listed_prompts
+    operation.input = _messages(attributes, "llm.input_messages.") or prompts
     operation.output = _messages(attributes, "llm.output_messages.") or _texts(
         attributes, "llm.choices.", "completion", "assistant"
     )
@@ -166,20 +188,48 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     attributes.drop("input.mime_type", "output.mime_type")
     if operation.input is None and given is not None:
         _read_input(operation, state(given))
+    elif operation.tools is None and isinstance(given, str) and '"tools"' in given:
+        _read_tools(operation, state(given))
     if operation.kind == "embedding":
         return  # what an embedding answers are numbers
-    if operation.output is None and answered is not None:
-        decoded = state(answered)
-        read_response(operation, decoded)
-        operation.output = operation.output or messages_of(answered, "assistant")
+    if answered is not None and _lacks_of_the_answer(operation):
+        _read_output(operation, answered)
 
 
 def _read_input(operation: Operation, given: Json) -> None:
     if looks_like_request(given):
         read_request(operation, given)
+    elif operation.kind == "embedding" and isinstance(given, dict) and len(given) == 1:
+        given = next(iter(given.values()))  # the arguments of the function that embeds: {"query": "…"}
+        operation.input = messages_of(given) if isinstance(given, (str, list)) else None
     operation.input = operation.input or [
         Message("user", [Text(given if isinstance(given, str) else orjson.dumps(given, default=str).decode())])
     ]
+
+
+def _read_tools(operation: Operation, given: Json) -> None:
+    if isinstance(given, dict) and isinstance(given.get("tools"), list):
+        operation.tools = tools_of([tool for tool in given["tools"] if isinstance(tool, dict)])
+
+
+def _lacks_of_the_answer(operation: Operation) -> bool:
+    usage = operation.usage
+    return operation.output is None or not operation.finish_reasons or usage is None or usage.cache_read is None
+
+
+def _read_output(operation: Operation, answered: Any) -> None:
+    decoded = state(answered)
+    if operation.output is None or isinstance(decoded, dict):
+        read_response(operation, decoded)
+    raw = decoded.get("raw") if isinstance(decoded, dict) else None
+    if isinstance(raw, str) and raw[:1].isalpha():
+        # smolagents: the provider's answer, as the repr of the client's object
+        with suppress(UnusableError):
+            read_response(operation, repr_value(raw))
+    operation.output = operation.output or messages_of(answered, "assistant")
+    usage = operation.usage
+    if usage is not None and (usage.cache_read or 0) + (usage.cache_write or 0) > (usage.input or 0):
+        usage.cache_inside = False  # more cannot be inside: the prompt's count was the provider's own
 
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
@@ -196,6 +246,9 @@ def _plain(item: Json) -> Json:
     contents = [c.get("message_content", c) if isinstance(c, dict) else c for c in listed(message.get("contents"))]
     if contents:
         plain["content"] = contents
+    results = [state(result) for result in listed(item.get("function"))]  # AutoGen's, beside the message
+    if results and not contents:
+        plain["content"] = [{"type": "tool_result", **result} for result in results if isinstance(result, dict)]
     calls = [c.get("tool_call", c) if isinstance(c, dict) else c for c in listed(message.get("tool_calls"))]
     if calls:
         plain["tool_calls"] = calls
@@ -224,17 +277,17 @@ def _embedded(attributes: Attributes) -> list[Message] | None:
 
 
 def _read_state(operation: Operation, attributes: Attributes) -> None:
-    documents = _documents(attributes, "retrieval.documents.")
+    documents = documents_of(attributes, "retrieval.documents.")
     if operation.kind == "rerank":
-        documents = _documents(attributes, "reranker.output_documents.")
+        documents = documents_of(attributes, "reranker.output_documents.")
         query = attributes.take(text, "reranker.query")
-        given = _documents(attributes, "reranker.input_documents.")
+        given = documents_of(attributes, "reranker.input_documents.")
         if query is not None or given is not None:
             operation.input_state = {"query": query, "documents": given}
-    value = attributes.take(state, "input.value")
+    value = value_of(attributes, "input")
     if operation.input_state is None:
-        operation.input_state = value
-    answer = attributes.take(state, "output.value")
+        operation.input_state = arguments_of(value) if operation.kind == "tool" else value
+    answer = value_of(attributes, "output")
     operation.output_state = documents if documents is not None else answer
     attributes.drop("input.mime_type", "output.mime_type")
     # Chains repeat the messages of the calls below them; their own state is what they were given and gave back.
@@ -246,16 +299,7 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
         operation.output = answer_messages
 
 
-def _documents(attributes: Attributes, prefix: str) -> Json:
-    found = listed(nested(attributes.take_prefix(prefix)))
-    documents = [item.get("document", item) if isinstance(item, dict) else item for item in found]
-    for document in documents:
-        if isinstance(document, dict) and isinstance(document.get("metadata"), str):
-            document["metadata"] = state(document["metadata"])
-    return documents or None
-
-
 def _any(value: Any) -> Any:
     if value in (None, ""):
         raise UnusableError
-    return value
+    return None if is_bare_object(value) else value  # Groq's instrumentation for streams

@@ -43,9 +43,11 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     if operation.kind != "other":
         operation.framework = "traceloop"
         operation.name = attributes.take(text, "traceloop.entity.name")
+        attributes.drop("gen_ai.operation.name")
+    if not span.has(*_FLATTENED):
+        # Requests of MCP have no kind, and their params and results here.
         operation.input_state = _entity(attributes, "traceloop.entity.input")
         operation.output_state = _entity(attributes, "traceloop.entity.output")
-        attributes.drop("gen_ai.operation.name")
     operation.prompt_name = attributes.take(text, "traceloop.prompt.key")
     operation.prompt_version = attributes.take(state, "traceloop.prompt.version")
     _read_association(operation, attributes)
@@ -68,6 +70,10 @@ def _entity(attributes: Attributes, name: str) -> Json:
             value = args or kwargs
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
+    elif isinstance(value, dict) and set(value) == {"tool_name", "arguments"}:  # a tool call over MCP
+        value = value["arguments"]
+    elif isinstance(value, dict) and set(value) == {"result"}:
+        value = value["result"]
     return value
 
 

@@ -1,0 +1,36 @@
+"""What OpenInference spans other than model calls were given and gave back."""
+
+from __future__ import annotations
+
+import orjson
+
+from otel_posthog.conventions._attributes import Attributes, state
+from otel_posthog.conventions._indexed import listed, nested
+from otel_posthog.operation import Json
+
+
+def value_of(attributes: Attributes, side: str) -> Json:
+    """The raw payload; with the type JSON a text is quoted."""
+    value = attributes.take(state, f"{side}.value")
+    if isinstance(value, str) and value[:1] == '"' and attributes.peek(f"{side}.mime_type") == "application/json":
+        try:
+            return orjson.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def arguments_of(value: Json) -> Json:
+    """What a tool was called with, without the names of Python's own parameters."""
+    if not isinstance(value, dict) or not value.keys() <= {"args", "kwargs", "sanitize_inputs_outputs"}:
+        return value
+    return value.get("args") or value.get("kwargs") if not (value.get("args") and value.get("kwargs")) else value
+
+
+def documents_of(attributes: Attributes, prefix: str) -> Json:
+    found = listed(nested(attributes.take_prefix(prefix)))
+    documents = [item.get("document", item) if isinstance(item, dict) else item for item in found]
+    for document in documents:
+        if isinstance(document, dict) and isinstance(document.get("metadata"), str):
+            document["metadata"] = state(document["metadata"])
+    return documents or None

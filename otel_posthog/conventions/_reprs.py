@@ -1,0 +1,63 @@
+"""The ``repr`` of Python objects, as text, as JSON values again: ``Message(role=<Role.USER: 'user'>, text='Hi')``.
+
+Some frameworks write what has no JSON form that way. Objects become objects of their named fields.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from typing import Any
+
+from otel_posthog.conventions._attributes import UnusableError
+from otel_posthog.operation import Json
+
+# Strings stay as they are (an open one reaches to the end); enum members are their value; <function …> has none.
+_TOKEN = re.compile(
+    r"""('(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))"""
+    r"""|<[\w.]+: ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)>"""
+    r"""|<[^<>'"]*(?:<[^<>'"]*>[^<>'"]*){0,4}>""",
+    re.DOTALL,
+)
+_MOST = 100_000  # characters; parsing deep nesting is slow and exhausts its stack
+_BARE_OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-fA-F]+>")
+
+
+def is_bare_object(value: Any) -> bool:
+    """Whether a text is the ``repr`` of an object that shows nothing of itself."""
+    return isinstance(value, str) and _BARE_OBJECT.fullmatch(value) is not None
+
+
+def repr_value(text: str) -> Json:
+    """The value that a ``repr`` shows."""
+    if len(text) > _MOST:
+        raise UnusableError
+    try:
+        return _value(ast.parse(_TOKEN.sub(lambda found: found[1] or found[2] or "None", text), mode="eval").body)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise UnusableError from None
+
+
+def _value(node: ast.expr) -> Json:
+    if isinstance(node, ast.Constant):
+        return _plain(node.value)
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        return [_value(item) for item in node.elts]
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return {str(_value(key)): _value(item) for key, item in pairs if key is not None}
+    if isinstance(node, ast.Call):
+        return {field.arg: _value(field.value) for field in node.keywords if field.arg is not None}
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        value = node.operand.value
+        return -value if isinstance(value, (int, float)) else None
+    if isinstance(node, (ast.Name, ast.Attribute)):  # nan, inf, an enum without a value
+        return None
+    raise UnusableError
+
+
+def _plain(value: Any) -> Json:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
