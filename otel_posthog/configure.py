@@ -29,12 +29,15 @@ class Handle:
     processor: PostHogSpanProcessor
 
     def flush(self, timeout_millis: int = 30000) -> bool:
-        """Send everything that has ended so far; ``True`` if that was done in time."""
+        """Send everything that has ended so far; ``True`` if all of it arrived, within ``timeout_millis``."""
         return self.processor.force_flush(timeout_millis)
 
-    def shutdown(self) -> None:
-        """Send what is left and stop. The providers go on for their other processors."""
-        self.processor.shutdown()
+    def shutdown(self, timeout_millis: int | None = None) -> bool:
+        """Send what is left and stop; ``True`` if all of it arrived. The providers go on for their other processors.
+
+        Returns within ``timeout_millis``; default: the setting ``timeout``.
+        """
+        return self.processor.stop(timeout_millis)
 
     def stats(self) -> Stats:
         """What was accepted, delivered, dropped (by reason) and is pending."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.context import attach, detach, set_value
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import format_span_id, format_trace_id
 
 from otel_posthog.ambient import Ambient
 from otel_posthog.capture import CaptureClient, Ledger, Stats
 from otel_posthog.conventions import Reader
+from otel_posthog.events.identity import event_uuid
+from otel_posthog.events.shrinking import shrink
+from otel_posthog.forking import around_forks
 from otel_posthog.logs import LogRecords
 from otel_posthog.mapper import Mapper
 from otel_posthog.settings import Settings
@@ -56,9 +62,14 @@ class PostHogSpanExporter(SpanExporter):
         self._settings = settings or Settings.load(api_key=api_key, host=host, **options)
         self.log_records = LogRecords() if log_records is None else log_records
         self.mapper = Mapper(self._settings, self.log_records, self._left_out, readers)
-        self._ledger = Ledger()
-        self._client = CaptureClient(self._settings, self._ledger)
+        self._ledger = Ledger(self._settings.on_drop)
+        self._client = CaptureClient(self._settings, self._ledger, shrink)
         self._stopped = threading.Event()
+        self.log_records.on_evicted = self._evicted
+        self._pid = os.getpid()
+        around_forks(
+            before=self._client.before_fork, in_parent=self._client.after_fork_in_parent, in_child=self.after_fork
+        )
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Map and deliver; ``FAILURE`` only if events were lost. Never raises."""
@@ -66,6 +77,8 @@ class PostHogSpanExporter(SpanExporter):
             return SpanExportResult.SUCCESS
         if self._stopped.is_set():
             return SpanExportResult.FAILURE
+        if os.getpid() != self._pid:  # forked by a server that does not tell Python of it
+            self.after_fork()
         verdicts = self.log_records.take_verdicts()
         around = {int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}
         complete = self._export((*spans, *(record for record, _ in verdicts)), around)
@@ -75,19 +88,26 @@ class PostHogSpanExporter(SpanExporter):
         nodes = self.mapper.nodes_of(spans, around)
         return self.export_nodes(nodes) and len(nodes) == len(spans)
 
-    def export_nodes(self, nodes: Sequence[Node], relatives: Sequence[Node] = (), whole: bool = False) -> bool:
+    def export_nodes(
+        self,
+        nodes: Sequence[Node],
+        relatives: Sequence[Node] = (),
+        whole: bool = False,
+        timeout: float | None = None,
+    ) -> bool:
         """Deliver what the nodes say; ``relatives`` only tell where they belong, and if ``whole`` they are all that
-        there are. Never raises."""
+        there are. ``timeout`` in seconds; default: the setting. Never raises."""
         if self._settings.disabled:
             return True
         if self._stopped.is_set():
+            self.lost(sum(node.operation is not None for node in nodes), "shutdown", "they came after shutdown")
             return False
         # Instrumentations honour this key: our own requests must not become spans.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION, True))
         try:
             events = self.mapper.events_of(nodes, relatives, whole)
             complete = len(events) >= sum(node.operation is not None for node in nodes)
-            return (self._client.send(events) if events else True) and complete
+            return self._client.send(events, timeout) and complete
         except Exception as error:  # a bug of ours must not reach the app
             self._ledger.warn("export", f"an export to PostHog failed: {type(error).__name__}", logging.ERROR)
             logger.debug("export failed", exc_info=True)
@@ -95,10 +115,14 @@ class PostHogSpanExporter(SpanExporter):
         finally:
             detach(token)
 
-    def lost(self, count: int, reason: str, detail: str | None) -> None:
-        """Count spans that never came to be exported; without a ``detail``, because the settings say so."""
-        self._ledger.accepted(count)
-        self._ledger.dropped(count, reason, detail)
+    def lost(self, count: int, reason: str, detail: str | None, spans: Iterable[ReadableSpan | SpanView] = ()) -> None:
+        """Count spans that never came to be exported; without a ``detail``, because the settings say so.
+
+        ``spans`` are the spans, where there are any.
+        """
+        if count:
+            self._ledger.accepted(count)
+            self._ledger.dropped(count, reason, detail, _ids(spans) if self._settings.on_drop is not None else ())
 
     def _left_out(self, count: int, reason: str, error: Exception | None) -> None:
         detail = None if error is None else f"{reason.replace('_', ' ')}: {type(error).__name__}"
@@ -109,15 +133,52 @@ class PostHogSpanExporter(SpanExporter):
         if error is not None:
             logger.debug("%s", reason, exc_info=error)
 
+    def _evicted(self, count: int) -> None:
+        self._ledger.warn("log_records", f"{count} log records with message content were dropped: too many wait for "
+                                         "spans that have not ended")  # fmt: skip
+
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Deliver evaluations that came since the last export; of spans nothing is buffered here."""
+        """Deliver evaluations that came since the last export and what is in the spool; of spans nothing is buffered
+        here."""
         return self.export(()) is SpanExportResult.SUCCESS
 
-    def shutdown(self, timeout_millis: int = 30000) -> None:
-        """Refuse further exports and stop waiting for retries. May be called twice."""
+    def finish_by(self, deadline: float) -> None:
+        """Begin no request after this moment of :func:`time.monotonic`."""
+        self._client.finish_by(deadline)
+
+    def shutdown(self, timeout_millis: int | None = None) -> None:
+        """Refuse further exports and stop waiting for retries. May be called twice.
+
+        What is left to send may take ``timeout_millis``; default: the setting ``timeout``.
+        """
+        seconds = self._settings.timeout if timeout_millis is None else timeout_millis / 1000
+        self.finish_by(time.monotonic() + seconds)
         self.export(())
         self._stopped.set()
         self._client.close()
+
+    def after_fork(self) -> None:
+        """In a child: what its parent has is for the parent to send, and no lock is held."""
+        self._pid = os.getpid()
+        self._ledger.after_fork()
+        self._client.after_fork()
+        self.mapper.after_fork()
+        self.log_records.after_fork()
+
+    @property
+    def unauthorized(self) -> bool:
+        """Whether PostHog has refused the key: nothing more is sent then."""
+        return self._client.unauthorized
+
+    @property
+    def settings(self) -> Settings:
+        """The options in use."""
+        return self._settings
+
+    @property
+    def ledger(self) -> Ledger:
+        """The counters."""
+        return self._ledger
 
     @property
     def destination(self) -> tuple[str, str]:
@@ -126,4 +187,16 @@ class PostHogSpanExporter(SpanExporter):
 
     def stats(self) -> Stats:
         """What was accepted, delivered, dropped (by reason) and is pending."""
-        return self._ledger.stats()
+        return self._client.stats()
+
+
+def _ids(spans: Iterable[ReadableSpan | SpanView]) -> list[tuple[str, str]]:
+    """Event name (which nobody has worked out) and uuid of spans."""
+    found = []
+    for span in spans:
+        context = None if isinstance(span, SpanView) else span.get_span_context()
+        if isinstance(span, SpanView):
+            found.append(("", event_uuid(span.trace_id, span.span_id)))
+        elif context is not None:
+            found.append(("", event_uuid(format_trace_id(context.trace_id), format_span_id(context.span_id))))
+    return found

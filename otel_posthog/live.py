@@ -29,6 +29,7 @@ class _Trace:
     ended: OrderedDict[int, ReadableSpan | Node] = field(default_factory=OrderedDict)
     waiting: list[ReadableSpan | SpanView] = field(default_factory=list)
     waiting_since: float = 0.0
+    size: int = 0  # bytes of what waits, about
     touched: float = 0.0
     ambient: dict[int, Ambient] = field(default_factory=dict)
 
@@ -39,16 +40,22 @@ class Released:
 
     spans: list[ReadableSpan | SpanView]
     trace: _Trace
+    size: int  # bytes, about
 
 
 class LiveTraces:
-    """Thread-safe. ``hold`` is in seconds; at most ``most_waiting`` spans wait, then they are released at once."""
+    """Thread-safe. ``hold`` is in seconds; at most ``most_waiting`` spans and about ``most_bytes`` wait, then they are
+    released at once."""
 
-    def __init__(self, hold: float, most_waiting: int) -> None:
-        self._hold, self._most_waiting = hold, most_waiting
-        self._lock = threading.Lock()
+    def __init__(self, hold: float, most_waiting: int, most_bytes: int) -> None:
+        self._hold, self._most_waiting, self._most_bytes = hold, most_waiting, most_bytes
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child: the spans of its parent are for the parent to send."""
+        self._lock = threading.RLock()  # a signal handler may come in between
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
-        self._waiting = 0
+        self.waiting = self._bytes = 0
 
     def started(self, span: ReadableSpan, parent: ReadableSpan | None, ambient: Ambient | None = None) -> None:
         """A span has started. ``parent`` is its parent if that is a span of this process that records."""
@@ -79,7 +86,7 @@ class LiveTraces:
         with self._lock:
             trace = self._traces.get(context.trace_id)
             if trace is None:  # forgotten, or started before anybody listened
-                return Released([span], _Trace()) if is_sent else None
+                return Released([span], _Trace(), size_of(span)) if is_sent else None
             trace.open.pop(context.span_id, None)
             trace.touched = time.monotonic()
             if is_sent:
@@ -89,7 +96,7 @@ class LiveTraces:
             if not trace.open:
                 del self._traces[context.trace_id]
                 return self._release(trace)
-            return self._release(trace) if self._waiting > self._most_waiting else None
+            return self._release(trace) if self._is_full() else None
 
     def recorded(self, record: SpanView, ambient: Ambient | None = None) -> Released | None:
         """A log record that is an event of its own; it waits with the spans of its trace."""
@@ -100,9 +107,9 @@ class LiveTraces:
             if ambient is not None:
                 trace.ambient[int(record.span_id, 16)] = ambient
             if alone:
-                return Released([record], trace)
+                return Released([record], trace, size_of(record))
             self._wait(trace, record)
-            return self._release(trace) if self._waiting > self._most_waiting else None
+            return self._release(trace) if self._is_full() else None
 
     def due(self, everything: bool = False) -> list[Released]:
         """What has waited long enough, or ``everything`` that waits."""
@@ -133,22 +140,24 @@ class LiveTraces:
                 for node in nodes:
                     _remember(released.trace, int(node.view.span_id, 16), node)
 
-    def after_fork(self) -> None:
-        """In a child: the spans of its parent are for the parent to send."""
-        self._lock = threading.Lock()
-        self._traces.clear()
-        self._waiting = 0
-
     def _wait(self, trace: _Trace, span: ReadableSpan | SpanView) -> None:
         if not trace.waiting:
             trace.waiting_since = time.monotonic()
         trace.waiting.append(span)
-        self._waiting += 1
+        size = size_of(span)
+        trace.size += size
+        self.waiting += 1
+        self._bytes += size
+
+    def _is_full(self) -> bool:
+        return self.waiting > self._most_waiting or self._bytes > self._most_bytes
 
     def _release(self, trace: _Trace) -> Released | None:
         spans, trace.waiting = trace.waiting, []
-        self._waiting -= len(spans)
-        return Released(spans, trace) if spans else None
+        size, trace.size = trace.size, 0
+        self.waiting -= len(spans)
+        self._bytes -= size
+        return Released(spans, trace, size) if spans else None
 
     def _forget_one(self) -> None:
         """The oldest trace that nothing waits in: those with something waiting are released by age."""
@@ -161,3 +170,16 @@ def _remember(trace: _Trace, span_id: int, span: ReadableSpan | Node) -> None:
     trace.ended[span_id] = span
     if len(trace.ended) > MOST_ENDED:
         trace.ambient.pop(trace.ended.popitem(last=False)[0], None)
+
+
+_OVERHEAD = 2048  # bytes that a span has beside its texts, about
+
+
+def size_of(span: ReadableSpan | SpanView) -> int:
+    """Bytes that a span keeps in memory, about: what counts is its texts."""
+    attributes = span.attributes or {}
+    size = sum(len(value) for value in attributes.values() if isinstance(value, (str, tuple)))
+    for event in span.events:
+        if event.attributes:
+            size += sum(len(value) for value in event.attributes.values() if isinstance(value, str))
+    return size + _OVERHEAD

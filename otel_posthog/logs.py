@@ -31,11 +31,15 @@ class LogRecords:
     """Log records by span, until the span takes them. Bounded: at the bound the oldest span's records go."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.on_verdict: Callable[[SpanView, Ambient | None], None] | None = None
+        self.on_evicted: Callable[[int], None] | None = None
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child: the records of its parent are the parent's."""
+        self._lock = threading.RLock()  # a signal handler may come in between
         self._by_span: OrderedDict[tuple[int, int], list[EventView]] = OrderedDict()
         self._verdicts: list[tuple[SpanView, Ambient | None]] = []
-        self.on_verdict: Callable[[SpanView, Ambient | None], None] | None = None
-        self.evicted = 0
 
     def add(self, trace_id: int, span_id: int, record: EventView) -> None:
         """Keep a record for the span with these ids."""
@@ -45,11 +49,11 @@ class LogRecords:
             if records is None:
                 records = self._by_span[key] = []
                 if len(self._by_span) > _MOST_SPANS:
-                    self.evicted += len(self._by_span.popitem(last=False)[1])
+                    self._evict(len(self._by_span.popitem(last=False)[1]))
             if len(records) < _MOST_RECORDS:
                 records.append(record)
             else:
-                self.evicted += 1
+                self._evict(1)
 
     def add_verdict(self, record: SpanView, ambient: Ambient | None) -> None:
         """Keep an evaluation, feedback or metric, or hand it on to who asked for it."""
@@ -60,7 +64,11 @@ class LogRecords:
             self._verdicts.append((record, ambient))
             if len(self._verdicts) > _MOST_SPANS:
                 del self._verdicts[0]
-                self.evicted += 1
+                self._evict(1)
+
+    def _evict(self, count: int) -> None:
+        if self.on_evicted is not None:
+            self.on_evicted(count)
 
     def take_verdicts(self) -> list[tuple[SpanView, Ambient | None]]:
         """Evaluations, feedback and metrics that were kept; they are forgotten here."""

@@ -54,6 +54,7 @@ class Mapper:
             properties=settings.properties,
         )
         self._silent_shape = replace(self._shape, content=False)
+        self._version = 1 if settings.endpoint == "v1" else 0  # of the capture contract
 
     def nodes_of(
         self, spans: Iterable[ReadableSpan | SpanView], around: Mapping[int, Ambient] | None = None
@@ -143,9 +144,9 @@ class Mapper:
                 event = event_of(
                     node.operation, node.view, node.parent_id, self._silent_shape if silent else self._shape
                 )
-                events.append(encode(event))
+                events.append(encode(event, self._version))
                 if node.heads_trace:
-                    events.append(encode(trace_of(event)))
+                    events.append(encode(trace_of(event), self._version))
             except Exception as error:
                 self._left_out(1, "mapping_failed", error)
         return events

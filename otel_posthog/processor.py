@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
-from weakref import WeakMethod
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.environment_variables import (
-    OTEL_BSP_MAX_EXPORT_BATCH_SIZE,
-    OTEL_BSP_MAX_QUEUE_SIZE,
-    OTEL_BSP_SCHEDULE_DELAY,
-)
+from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_SCHEDULE_DELAY
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from otel_posthog import metrics
 from otel_posthog.ambient import Ambient, ambient_of
-from otel_posthog.batching import Batcher
+from otel_posthog.batching import Batcher, Bounds
 from otel_posthog.capture import Stats
 from otel_posthog.exporter import PostHogSpanExporter
+from otel_posthog.forking import around_forks
 from otel_posthog.live import LiveTraces, Released
 from otel_posthog.settings import ConfigurationError
 from otel_posthog.spans import SpanView
 from otel_posthog.traces import Node
 
 _HOLD = 10.0  # seconds that an ended span waits for the rest of its trace
+_SPOOL_DELAY = 1.0  # seconds; what is not on disk yet is lost with the process
 
 
 class PostHogSpanProcessor(SpanProcessor):
@@ -35,30 +35,35 @@ class PostHogSpanProcessor(SpanProcessor):
     take a place in the queue; other spans are followed while their trace lives, because they tell who the user is and
     how the AI spans hang together.
 
-    ``OTEL_BSP_SCHEDULE_DELAY`` (milliseconds, default 5000), ``OTEL_BSP_MAX_QUEUE_SIZE`` (spans, default 2048) and
-    ``OTEL_BSP_MAX_EXPORT_BATCH_SIZE`` (spans, default 512) mean what they mean for the SDK's own batching.
+    ``OTEL_BSP_SCHEDULE_DELAY`` (milliseconds, default 5000) and ``OTEL_BSP_MAX_EXPORT_BATCH_SIZE`` (spans, default 512)
+    mean what they mean for the SDK's own batching.
     """
 
     def __init__(self, api_key: str | None = None, host: str | None = None, *,
                  exporter: PostHogSpanExporter | None = None, **options: Any) -> None:  # fmt: skip
         self.exporter = exporter or PostHogSpanExporter(api_key, host, **options)
-        queue_size = _positive(OTEL_BSP_MAX_QUEUE_SIZE, 2048)
-        self._live = LiveTraces(_HOLD, queue_size)
+        settings = self.exporter.settings
+        self._live = LiveTraces(_HOLD, settings.max_queue_size, settings.max_queue_bytes)
         self.exporter.log_records.on_verdict = self._on_verdict
+        delay = _positive(OTEL_BSP_SCHEDULE_DELAY, 5000) / 1000
         self._batcher = Batcher(
             self._deliver,
             self._live.due,
-            self.exporter.lost,
-            delay=_positive(OTEL_BSP_SCHEDULE_DELAY, 5000) / 1000,
-            queue_size=queue_size,
-            batch_size=min(_positive(OTEL_BSP_MAX_EXPORT_BATCH_SIZE, 512), queue_size),
+            self._lost,
+            bounds=Bounds(settings.max_queue_size, settings.max_queue_bytes, settings.when_full == "drop_oldest"),
+            delay=min(delay, _SPOOL_DELAY) if settings.spool_dir else delay,
+            batch_size=min(_positive(OTEL_BSP_MAX_EXPORT_BATCH_SIZE, 512), settings.max_queue_size),
         )
-        if hasattr(os, "register_at_fork"):
-            after_fork = WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        self._pid = os.getpid()
+        around_forks(in_child=self._after_fork)
+        metrics.observe(self)
+        if settings.spool_dir:
+            self._batcher.wake()  # an earlier process may have left something
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Follow the span while it lives."""
+        if os.getpid() != self._pid:  # forked by a server that does not tell Python of it
+            self._after_fork()
         parent = trace.get_current_span(parent_context)
         self._live.started(span, parent if isinstance(parent, ReadableSpan) else None, ambient_of(parent_context))
 
@@ -80,29 +85,56 @@ class PostHogSpanProcessor(SpanProcessor):
             self._batcher.wake()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Export everything that has ended; ``True`` if that was done in time."""
+        """Export everything that has ended; ``True`` if all of it arrived, within ``timeout_millis``."""
         self._queue_what_waits()
         return self._batcher.flush(timeout_millis / 1000)
 
     is_shut_down = False
 
-    def shutdown(self, timeout_millis: int = 30000) -> None:
-        """Export everything that has ended, then stop. May be called twice."""
+    def shutdown(self, timeout_millis: int | None = None) -> None:
+        """As :meth:`stop`."""
+        self.stop(timeout_millis)
+
+    def stop(self, timeout_millis: int | None = None) -> bool:
+        """Export everything that has ended, then stop; ``True`` if all of it arrived. May be called twice.
+
+        Returns within ``timeout_millis``; default: the setting ``timeout``.
+        """
+        settings = self.exporter.settings
+        seconds = settings.timeout if timeout_millis is None else timeout_millis / 1000
+        deadline = time.monotonic() + seconds
         self.is_shut_down = True
         self._queue_what_waits()
-        self._batcher.stop(timeout_millis / 1000)
-        self.exporter.shutdown()
+        self.exporter.finish_by(deadline)
+        arrived = self._batcher.stop(seconds)
+        self.exporter.shutdown(timeout_millis=round(max(0.0, deadline - time.monotonic()) * 1000))
+        return arrived
 
     def _queue_what_waits(self) -> None:
         for released in self._live.due(everything=True):
             self._batcher.put(released, past_the_bound=True)
 
-    def stats(self) -> Stats:
-        """The exporter's counters."""
-        return self.exporter.stats()
+    @property
+    def queued(self) -> int:
+        """Spans that have ended and are not events yet."""
+        return self._batcher.queued + self._live.waiting
 
-    def _deliver(self, batch: Sequence[Released]) -> None:
-        mapper = self.exporter.mapper
+    def stats(self) -> Stats:
+        """The exporter's counters, and the spans that wait here."""
+        return replace(self.exporter.stats(), queued=self.queued)
+
+    def _lost(self, dropped: Sequence[Released], reason: str, detail: str | None) -> None:
+        spans = [span for released in dropped for span in released.spans]
+        self.exporter.lost(len(spans), reason, detail, spans)
+
+    def _deliver(self, batch: Sequence[Released]) -> bool:
+        exporter, settings = self.exporter, self.exporter.settings
+        if exporter.unauthorized and not settings.spool_dir:
+            self._lost(batch, "unauthorized", None)
+            return not batch
+        if not batch and not settings.spool_dir:
+            return True
+        mapper = exporter.mapper
         nodes: list[Node] = []
         relatives: dict[str, Node] = {}
         sent: list[tuple[Released, list[Node]]] = []
@@ -116,12 +148,15 @@ class PostHogSpanProcessor(SpanProcessor):
                 relatives[node.view.span_id] = node
         for node in nodes:
             relatives.pop(node.view.span_id, None)
-        self.exporter.export_nodes(nodes, list(relatives.values()), whole=True)
+        # On disk they wait for the next time; in memory they are tried until they are too old.
+        timeout = settings.timeout if settings.spool_dir else settings.retry_for
+        arrived = exporter.export_nodes(nodes, list(relatives.values()), whole=True, timeout=timeout)
         for released, mapped in sent:
             self._live.sent(released, [mapper.remembered(node) for node in mapped])
+        return arrived
 
     def _after_fork(self) -> None:
-        self.exporter.mapper.after_fork()
+        self._pid = os.getpid()
         self._live.after_fork()
         self._batcher.after_fork()
 

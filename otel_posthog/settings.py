@@ -149,13 +149,37 @@ def _redactions(name: str, value: Any) -> tuple[Any, ...]:
     raise _fail(name, value, allowed)
 
 
-Predicate = Callable[[Any], bool]
-
-
-def _predicate(name: str, value: Any) -> Predicate:
+def _callable(name: str, value: Any) -> Any:
     if callable(value):
-        return value  # type: ignore[no-any-return]  # whatever it returns is looked at when it does
+        return value
     raise _fail(name, value, "it must be callable")
+
+
+def _session(name: str, value: Any) -> Any:
+    if callable(getattr(value, "post", None)) and callable(getattr(value, "close", None)):
+        return value
+    raise _fail(name, type(value).__name__, "it must be a requests.Session")
+
+
+def _file(name: str, value: Any) -> str:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(text, str) and os.path.isfile(text):
+        return text
+    raise _fail(name, value, "it must be the path of a file that exists")
+
+
+def _directory(name: str, value: Any) -> str:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(text, str) and text.strip() and (os.path.isdir(text) or not os.path.exists(text)):
+        return text
+    raise _fail(name, value, "it must be the path of a directory")
+
+
+def _proxy(name: str, value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if text.startswith(("http://", "https://", "socks5://", "socks5h://")):
+        return text
+    raise _fail(name, value, "it must be a URL such as http://proxy.example:3128")
 
 
 def _option(
@@ -193,17 +217,76 @@ class Settings:
         "POSTHOG_HOST",
     )
     endpoint: str = _option(
-        "batch",
-        _one_of("batch", "event"),
-        "`batch` sends many events a request to `/batch/`; `event` sends one a request to `/i/v0/e/`, "
-        "for proxies that forward only that.",
+        "auto",
+        _one_of("auto", "ai", "batch", "v1", "event"),
+        "`auto` sends to PostHog's AI endpoint, which takes events of 8 MiB, and to `/batch/` where an installation "
+        "does not serve that; `ai` and `batch` are one of the two only; `v1` is the newer contract that answers for "
+        "each event; `event` sends one event a request to `/i/v0/e/`, for proxies that forward only that.",
     )
     timeout: float = _option(
         10.0,
         _number(float, 0.001, 3600, "seconds"),
-        "Seconds that one export may take, its retries included.",
+        "Seconds that one export of the plain exporter may take, its retries included, and a shutdown by default.",
     )
-    compression: str = _option("gzip", _one_of("gzip", "none"), "How request bodies are compressed: `gzip` or `none`.")
+    retry_for: float = _option(
+        600.0,
+        _number(float, 0, 86_400, "seconds"),
+        "Seconds for which the processor tries to deliver a batch. What comes meanwhile waits in the queue.",
+    )
+    max_retries: int | None = _option(
+        None, _number(int, 0, 1000, "retries"), "The most retries of a request. Default: as many as the time allows."
+    )
+    max_queue_size: int = _option(
+        50_000,
+        _number(int, 1, 10_000_000, "spans"),
+        "The most spans that wait in the processor's queue.",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+    )
+    max_queue_bytes: int = _option(
+        64 * 1024 * 1024,
+        _number(int, 1024, 2**40, "bytes"),
+        "The most bytes of spans, about, that wait in the processor's queue.",
+    )
+    when_full: str = _option(
+        "drop_oldest",
+        _one_of("drop_oldest", "drop_newest"),
+        "What goes when the queue or the spool is full: `drop_oldest` or `drop_newest`.",
+    )
+    spool_dir: str | None = _option(
+        None,
+        _directory,
+        "A directory in which events are kept until PostHog has answered for them, over restarts and crashes.",
+    )
+    max_spool_bytes: int = _option(
+        256 * 1024 * 1024, _number(int, 1024, 2**40, "bytes"), "The most bytes of events in the spool."
+    )
+    max_spool_age: float = _option(
+        7 * 86_400.0, _number(float, 1, 10**9, "seconds"), "Seconds after which an event in the spool is dropped."
+    )
+    rejected_dir: str | None = _option(
+        None,
+        _directory,
+        "A directory in which events that could not be delivered for good are kept with the reason, up to "
+        "`max_spool_bytes`. They hold content.",
+    )
+    compression: str = _option(
+        "gzip",
+        _one_of("gzip", "zstd", "none"),
+        'How request bodies are compressed: `gzip`, `none` or, with `endpoint="v1"` and the extra '
+        "`otel-posthog[zstd]`, `zstd`.",
+    )
+    proxy: str | None = _option(None, _proxy, "URL of an HTTP proxy. Default: `HTTPS_PROXY` and its like.", secret=True)
+    certificate: str | None = _option(None, _file, "PEM file with the certificates of the authorities to trust.")
+    client_certificate: str | None = _option(None, _file, "PEM file with a client certificate.")
+    client_key: str | None = _option(None, _file, "PEM file with the client certificate's key.")
+    session: Any = _option(None, _session, "A `requests.Session` of your own to send with.", code_only=True)  # noqa: RUF009 - a field
+    on_drop: Any = _option(
+        None,
+        _callable,
+        "Called with event name, uuid and reason of each event that is lost. The name is empty for a span that was "
+        "dropped from the queue.",
+        code_only=True,
+    )
     max_batch_bytes: int = _option(
         5 * 1024 * 1024,
         _number(int, 1024, 20 * 1024 * 1024, "bytes"),
@@ -264,8 +347,8 @@ class Settings:
     sample_errors: bool = _option(
         False, _flag, "Whether traces with an error are sampled like others; by default all of them are sent."
     )
-    should_export: Predicate | None = _option(  # noqa: RUF009 - a dataclass field
-        None, _predicate, "Asked for each AI span, a `ReadableSpan`, whether it is sent.", code_only=True
+    should_export: Any = _option(
+        None, _callable, "Asked for each AI span, a `ReadableSpan`, whether it is sent.", code_only=True
     )
     distinct_id: str | None = _option(None, _text, "The user of every span that names none. Default: anonymous events.")
     properties: Mapping[str, Any] = _option(
@@ -284,6 +367,10 @@ class Settings:
             value = getattr(self, option.name)
             if value is not None:
                 object.__setattr__(self, option.name, option.metadata["check"](option.name, value))
+        if self.compression == "zstd" and self.endpoint != "v1":
+            raise _fail("compression", self.compression, "only endpoint='v1' takes it")
+        if self.client_key is not None and self.client_certificate is None:
+            raise _fail("client_key", self.client_key, "it must come with client_certificate")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:

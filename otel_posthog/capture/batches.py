@@ -41,9 +41,21 @@ class Capturable(Protocol):
     properties: dict[str, Any]
 
 
-def encode(event: Capturable) -> Encoded:
+# Version 1: fields of their own, which PostHog writes back into the properties, and their types. A wrong type would
+# refuse the whole batch.
+_FIELDS = {"session_id": "$session_id", "window_id": "$window_id"}
+_EVENT_OPTIONS: dict[str, tuple[str, type]] = {
+    "cookieless_mode": ("$cookieless_mode", bool),
+    "disable_skew_correction": ("$ignore_sent_at", bool),
+    "process_person_profile": ("$process_person_profile", bool),
+    "product_tour_id": ("$product_tour_id", str),
+}
+
+
+def encode(event: Capturable, version: int = 0) -> Encoded:
     """An event of the capture API: ``{event, uuid, distinct_id, timestamp, properties}``.
 
+    ``version`` 1 has ``session_id``, ``window_id`` and ``options`` beside the properties.
     Never raises: what JSON cannot hold (lone surrogates, huge integers, bytes, foreign objects) is replaced.
     """
     captured = {
@@ -53,6 +65,8 @@ def encode(event: Capturable) -> Encoded:
         "timestamp": event.timestamp,
         "properties": event.properties,
     }
+    if version == 1:
+        captured |= _beside(event.properties)
     try:
         body = orjson.dumps(captured, default=_plain, option=_OPTIONS)
         if _is_too_deep(body):
@@ -60,6 +74,20 @@ def encode(event: Capturable) -> Encoded:
     except Exception:  # orjson refuses a value, or an object raises while it is looked at
         body = orjson.dumps(_cleaned(captured))
     return Encoded(event.name, event.uuid, body)
+
+
+def _beside(given: Mapping[str, Any]) -> dict[str, Any]:
+    properties = dict(given)
+    fields: dict[str, Any] = {}
+    for name, written in _FIELDS.items():
+        value = properties.pop(written, None)
+        if value is not None:
+            fields[name] = str(value)
+    options = {}
+    for name, (written, kind) in _EVENT_OPTIONS.items():
+        if isinstance(properties.get(written), kind):
+            options[name] = properties.pop(written)
+    return {**fields, "options": options, "properties": properties}
 
 
 def _is_too_deep(body: bytes) -> bool:
@@ -139,15 +167,20 @@ def _shallow(value: Any) -> Any:
 
 
 def batches(events: Iterable[Encoded], max_events: int, max_bytes: int) -> Iterator[list[Encoded]]:
-    """The events in order, in lists of at most ``max_events`` and, if it is more than one, ``max_bytes`` of JSON."""
+    """The events in order, in lists of at most ``max_events`` and, if it is more than one, ``max_bytes`` of JSON.
+
+    No list holds a uuid twice: version 1 refuses such a batch.
+    """
     batch: list[Encoded] = []
     size = 0
+    uuids: set[str] = set()
     for event in events:
         added = len(event.body) + 1  # the comma
-        if batch and (len(batch) >= max_events or size + added > max_bytes):
+        if batch and (len(batch) >= max_events or size + added > max_bytes or event.uuid in uuids):
             yield batch
-            batch, size = [], 0
+            batch, size, uuids = [], 0, set()
         batch.append(event)
+        uuids.add(event.uuid)
         size += added
     if batch:
         yield batch

@@ -1,149 +1,143 @@
-"""CaptureClient: sends encoded events until PostHog has answered for each, or the time is up."""
+"""CaptureClient: from encoded events to PostHog, over the disk if there is a spool."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import zlib
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from dataclasses import replace
+from itertools import groupby
 
-import requests
-
-from otel_posthog._version import __version__
-from otel_posthog.capture.batches import Encoded, batches
-from otel_posthog.capture.endpoints import BODY_LIMIT, ENDPOINTS, ENVELOPE
-from otel_posthog.capture.ledger import Ledger
-from otel_posthog.capture.outcome import Outcome, outcome_of, outcome_of_error
+from otel_posthog.capture.batches import Encoded
+from otel_posthog.capture.delivery import Delivery, Drop, Shrink
+from otel_posthog.capture.ledger import Ledger, Stats
+from otel_posthog.capture.outcome import Outcome
+from otel_posthog.capture.rejected import RejectedEvents
 from otel_posthog.capture.retry import delay_before
+from otel_posthog.capture.spool import Spool
+from otel_posthog.capture.transport import Transport
 from otel_posthog.settings import Settings
-
-# Level 9 costs eleven times level 1 for a fifth fewer bytes on long prompts (benchmarks/README.md).
-_GZIP_LEVEL = 1
-_CONNECT_TIMEOUT = 5.0  # seconds
-_SHORTEST_TRY = 1.0  # seconds
-_MOST_ANSWER = 4096  # bytes of an answer that are looked at; PostHog's have some 20
-# Requests that one export may spend on finding the events that PostHog refuses in a batch.
-_ISOLATION_REQUESTS = 64
 
 
 class CaptureClient:
-    """Delivers events to one PostHog project. Thread-safe; :meth:`send` blocks, so call it off the app's threads."""
+    """Delivers events to one PostHog project. Thread-safe; :meth:`send` blocks, so call it off the app's threads.
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
-        self._settings = settings
-        self._ledger = ledger
-        self._endpoint = ENDPOINTS[settings.endpoint]
-        self._url = settings.host + self._endpoint.path
-        self._stop = threading.Event()
-        self._session: requests.Session | None = None
-        self._session_pid = 0
-        self._lock = threading.Lock()
+    With a spool (``spool_dir``) events are on disk before they are sent, and stay there until PostHog has answered.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger, shrink: Shrink | None = None) -> None:
+        self._settings, self._ledger = settings, ledger
+        self._transport = Transport(settings, ledger)
+        self._delivery = Delivery(settings, self._transport, ledger, shrink)
+        self._rejected = RejectedEvents(settings) if settings.rejected_dir else None
+        self._spool = Spool(settings, ledger) if settings.spool_dir else None
+        self._draining = threading.Lock()
+        self._failures = 0  # in a row, of the spool
+        self._resume_at = 0.0
 
     def send(self, events: Sequence[Encoded], timeout: float | None = None) -> bool:
         """Deliver events; ``True`` if PostHog took them all. ``timeout`` in seconds covers retries too."""
         deadline = time.monotonic() + (self._settings.timeout if timeout is None else timeout)
+        drops = _Drops(self._drop)
         self._ledger.accepted(len(events))
-        limit = self._endpoint.max_event_bytes
-        fitting = [event for event in events if len(event.body) <= limit]
-        for event in events:
-            if len(event.body) > limit:
-                detail = f"{event.name} {event.uuid} has {len(event.body):,} bytes, and PostHog takes {limit:,}"
-                self._ledger.dropped(1, "event_too_large", detail)
-        complete = len(fitting) == len(events)
-        most = min(self._settings.max_batch_bytes, BODY_LIMIT) - ENVELOPE
-        work = list(batches(fitting, self._endpoint.max_events or self._settings.max_batch_events, most))
-        work.reverse()
-        isolation = _ISOLATION_REQUESTS
-        while work:
-            batch = work.pop()
-            outcome = self._deliver(batch, deadline)
-            if outcome.kind == "delivered":
-                self._ledger.delivered(len(batch))
-            elif outcome.kind in ("too_large", "invalid") and len(batch) > 1 and isolation > 0:
-                # One event can refuse its whole batch: halve until the offender is alone.
-                isolation -= 1
-                middle = len(batch) // 2
-                work += (batch[middle:], batch[:middle])
-            else:
-                complete = False
-                self._ledger.dropped(len(batch), outcome.reason, self._described(batch, outcome))
-        return complete
+        if self._spool is not None:
+            events = self._spool.add(events)  # what the disk does not take
+        left = self._delivery.deliver(events, deadline, drops)
+        for _, pairs in groupby(left, key=lambda pair: pair[1].reason):
+            same = list(pairs)
+            outcome = same[0][1]
+            if outcome.kind == "retry":
+                outcome = replace(outcome, detail=f"{outcome.detail}, until the time was up")
+            drops([event for event, _ in same], outcome)
+        self._drain(deadline, drops)
+        return not drops.count and (self._spool is None or not self._spool.count)
+
+    def _drain(self, deadline: float, drops: _Drops) -> None:
+        """Send what is in the spool, one try for each batch. After a failure nothing is tried for a while."""
+        spool = self._spool
+        if spool is None or self.unauthorized:  # what is on disk waits for the next process and a right key
+            return
+        if not self._draining.acquire(blocking=False):
+            return  # another thread does it
+        try:
+            spool.adopt()
+            while self._resume_at <= time.monotonic() < deadline:
+                stored = spool.oldest(self._settings.max_batch_events, self._settings.max_batch_bytes)
+                if not stored:
+                    return
+                left = self._delivery.deliver([item.event for item in stored], deadline, drops, max_tries=1)
+                kept = {event.uuid for event, _ in left}
+                spool.remove(item for item in stored if item.event.uuid not in kept)
+                if left:
+                    self._failures += 1
+                    outcome = left[0][1]
+                    self._resume_at = time.monotonic() + delay_before(self._failures, outcome.retry_after)
+                    self._ledger.warn("spooled", f"{spool.count} events wait in {spool.directory}: {outcome.detail}")
+                    return
+                self._failures = 0
+        finally:
+            self._draining.release()
+
+    def _drop(self, events: Sequence[Encoded], outcome: Outcome) -> None:
+        detail = outcome.detail or None
+        if detail and len(events) == 1 and outcome.reason in ("too_large", "invalid"):
+            detail = f"{detail} ({events[0].name} {events[0].uuid}, {len(events[0].body):,} bytes)"
+        self._ledger.dropped(len(events), outcome.reason, detail, [(event.name, event.uuid) for event in events])
+        if self._rejected is not None:
+            try:
+                self._rejected.add(events, outcome.reason)
+            except OSError as error:
+                self._ledger.warn("rejected_dir", f"rejected events could not be kept: {type(error).__name__}")
+
+    @property
+    def unauthorized(self) -> bool:
+        """Whether PostHog has refused the key: nothing more is sent then."""
+        return self._delivery.unauthorized
+
+    def stats(self) -> Stats:
+        """The ledger's counters and what is on disk."""
+        stats = self._ledger.stats()
+        spool = self._spool
+        return stats if spool is None else replace(stats, spooled=spool.count, spool_bytes=spool.size)
+
+    def finish_by(self, deadline: float) -> None:
+        """Begin no request after this moment of :func:`time.monotonic`."""
+        self._delivery.finish_by(deadline)
 
     def close(self) -> None:
-        """Stop waiting for retries and close the connections."""
-        self._stop.set()
-        with self._lock:
-            session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        """Stop waiting for retries and close the connections and the spool."""
+        self.finish_by(time.monotonic())
+        self._transport.close()
+        if self._spool is not None:
+            self._spool.close()
 
-    def _described(self, batch: Sequence[Encoded], outcome: Outcome) -> str:
-        if len(batch) == 1 and outcome.kind in ("too_large", "invalid"):
-            return f"{outcome.detail} ({batch[0].name} {batch[0].uuid}, {len(batch[0].body):,} bytes)"
-        return outcome.detail
+    def before_fork(self) -> None:
+        """SQLite's connections must not be carried into a child."""
+        if self._spool is not None:
+            self._spool.before_fork()
 
-    def _deliver(self, batch: Sequence[Encoded], deadline: float) -> Outcome:
-        """One batch, with retries while there is time."""
-        attempt = 0
-        while True:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return Outcome("refused", "timeout", "there was no time left to send them")
-            outcome = self._post(batch, remaining, retry=attempt > 0)
-            if outcome.kind != "retry":
-                return outcome
-            attempt += 1
-            delay = delay_before(attempt, outcome.retry_after)
-            if time.monotonic() + delay >= deadline or self._stop.wait(delay):
-                tries = "try" if attempt == 1 else "tries"
-                return Outcome("refused", outcome.reason, f"{outcome.detail}, after {attempt} {tries}")
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._spool is not None:
+            self._spool.after_fork_in_parent()
 
-    def _post(self, batch: Sequence[Encoded], remaining: float, retry: bool) -> Outcome:
-        # sent_at is of this attempt: the server takes the difference to its own clock for clock skew.
-        sent_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        body = self._endpoint.body(self._settings.api_key, batch, sent_at)
-        headers = {"Content-Type": "application/json", "User-Agent": f"otel-posthog/{__version__}"}
-        if self._settings.compression == "gzip":
-            packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
-            body = packer.compress(body) + packer.flush()
-            headers["Content-Encoding"] = "gzip"
-        # Half of the time for one try, so that an answer that does not come can be asked for again.
-        patience = min(remaining, max(_SHORTEST_TRY, self._settings.timeout / 2))
-        deadline = time.monotonic() + patience
-        try:
-            with self._open_session().post(
-                self._url,
-                data=body,
-                headers=headers,
-                timeout=(min(_CONNECT_TIMEOUT, patience), patience),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                outcome = outcome_of(response, _read(response, deadline))
-        except Exception as error:
-            outcome = outcome_of_error(error)
-            self._ledger.request(outcome.reason, len(body), retry)
-            return outcome
-        self._ledger.request(str(response.status_code), len(body), retry)
-        return outcome
-
-    def _open_session(self) -> requests.Session:
-        """The pooled session of this process: a forked child must not write into its parent's connections."""
-        with self._lock:
-            if self._session is None or self._session_pid != os.getpid():
-                self._session, self._session_pid = requests.Session(), os.getpid()
-            return self._session
+    def after_fork(self) -> None:
+        """In a child: no lock that was held when it was forked, and a spool file of its own."""
+        self._draining = threading.Lock()
+        self._delivery.after_fork()
+        if self._rejected is not None:
+            self._rejected.after_fork()
+        if self._spool is not None:
+            self._spool.after_fork()
 
 
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """An answer's body. Byte by byte, since a read of more waits for all of them, and a time-out is for each wait."""
-    body = bytearray()
-    for byte in response.iter_content(1):
-        body += byte
-        if len(body) >= _MOST_ANSWER:
-            break
-        if time.monotonic() > deadline:
-            raise requests.Timeout
-    return bytes(body)
+class _Drops:
+    """Drops events and counts them, for one call."""
+
+    def __init__(self, drop: Drop) -> None:
+        self._drop = drop
+        self.count = 0
+
+    def __call__(self, events: Sequence[Encoded], outcome: Outcome) -> None:
+        self.count += len(events)
+        self._drop(events, outcome)

@@ -5,7 +5,8 @@ Source: PostHog capture API (posthog.md section 2).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -14,33 +15,44 @@ import orjson
 import requests
 
 RETRYABLE = frozenset((408, 429, 500, 502, 503, 504))
+_NOT_SERVED = frozenset((404, 405))
+WRONG_KEY = (
+    "PostHog answered 401: it does not know this project API key. Copy it again from the project's settings "
+    "(it starts with phc_) and check that host is the region of the project. Nothing more is sent until the restart"
+)
 _MOST_RETRY_AFTER = 300.0  # seconds; a longer wait asked for is a mistake or a day-long block
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``reason`` is a short word for counters, ``detail`` a sentence for people; neither holds content."""
+    """``reason`` is a short word for counters, ``detail`` a sentence for people; neither holds content.
 
-    kind: Literal["delivered", "retry", "too_large", "invalid", "refused"]
+    ``answered`` (version 1): PostHog has answered for each event, in ``results`` by uuid.
+    """
+
+    kind: Literal["delivered", "answered", "retry", "too_large", "invalid", "not_served", "unauthorized", "refused"]
     reason: str
     detail: str = ""
     retry_after: float | None = None
+    results: Mapping[str, Outcome] = field(default_factory=dict)
 
 
-def outcome_of(response: requests.Response, body: bytes) -> Outcome:
+def outcome_of(response: requests.Response, body: bytes, version: int = 0) -> Outcome:
     """What an answer means for the batch that was sent; ``body`` is what was read of it."""
     status = response.status_code
+    delay = retry_after(response.headers.get("Retry-After"))
     if 200 <= status < 300:
-        return _accepted(body)
-    if status in RETRYABLE:
-        delay = retry_after(response.headers.get("Retry-After"))
+        return _accepted(body) if version == 0 else _answered(body, delay)
+    if status in RETRYABLE and not (status == 429 and version == 1):
         return Outcome("retry", f"http_{status}", f"PostHog answered {status}", delay)
     if status == 413:
         return Outcome("too_large", "too_large", "PostHog answered 413: the request is too large")
     if status == 400:
         return Outcome("invalid", "invalid", "PostHog answered 400: an event in the request is invalid")
     if status == 401:
-        return Outcome("refused", "unauthorized", "PostHog answered 401: it does not know this project API key")
+        return Outcome("unauthorized", "unauthorized", WRONG_KEY)
+    if status in _NOT_SERVED:
+        return Outcome("not_served", f"http_{status}", f"PostHog answered {status}: the host serves no such endpoint")
     if 300 <= status < 400:
         return Outcome("refused", "redirect", f"the host answered {status}, a redirect: set host to where it points")
     return Outcome("refused", f"http_{status}", f"PostHog answered {status}")
@@ -55,6 +67,32 @@ def _accepted(body: bytes) -> Outcome:
     if isinstance(answer, dict) and answer.get("quota_limited"):
         return Outcome("refused", "quota_limited", "PostHog has dropped the events: the project is over its quota")
     return Outcome("delivered", "delivered")
+
+
+_RESULTS = {
+    "ok": Outcome("delivered", "delivered"),
+    "warning": Outcome("delivered", "delivered"),
+    "retry": Outcome("retry", "retry", "PostHog asked for them again"),
+}
+
+
+def _answered(body: bytes, delay: float | None) -> Outcome:
+    """Version 1: ``{"results": {uuid: {"result", "details"?}}}``. A result that is not known is final."""
+    try:
+        results = orjson.loads(body)["results"].items()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # A proxy's own page, or an answer cut short: PostHog has not said that it has them.
+        return Outcome("retry", "bad_answer", "PostHog's answer could not be read", delay)
+    found = {}
+    for uuid, result in results:
+        said = result.get("result") if isinstance(result, dict) else None
+        outcome = _RESULTS.get(said) if isinstance(said, str) else None
+        if outcome is None:
+            why = result.get("details") if isinstance(result, dict) else None
+            reason = why if isinstance(why, str) and why.isidentifier() and len(why) <= 60 else "dropped_by_posthog"
+            outcome = Outcome("refused", reason, f"PostHog dropped them: {reason.replace('_', ' ')}")
+        found[str(uuid).lower()] = outcome
+    return Outcome("answered", "answered", retry_after=delay, results=found)
 
 
 def outcome_of_error(error: Exception) -> Outcome:

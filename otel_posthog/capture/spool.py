@@ -1,0 +1,341 @@
+"""Spool: events on disk until PostHog has answered for them.
+
+Each process writes a SQLite database of its own in the directory and holds SQLite's exclusive lock on it. The lock goes
+when its process goes, however that ends; then another process finds the database unlocked and moves its events into its
+own. SQLite's write-ahead log with ``synchronous=NORMAL`` keeps every committed event over ``kill -9``; a power cut may
+lose the last commits but leaves the database whole (https://www.sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from otel_posthog.capture.batches import Encoded
+from otel_posthog.capture.ledger import Ledger
+from otel_posthog.settings import ConfigurationError, Settings
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    added REAL NOT NULL,  -- Unix time in seconds
+    name TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    body BLOB NOT NULL
+)
+"""
+_ADOPT_EVERY = 30.0  # seconds
+_ADOPTED_AT_ONCE = 500  # events
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event in the spool."""
+
+    id: int
+    event: Encoded
+
+
+def _locked(method: Callable[..., _Result]) -> Callable[..., _Result]:
+    @wraps(method)
+    def locked(self: Spool, *arguments: Any) -> _Result:
+        with self._lock:
+            return method(self, *arguments)
+
+    return locked
+
+
+class Spool:
+    """Thread-safe. At ``max_spool_bytes`` of events in the directory the oldest go, or with
+    ``when_full="drop_newest"`` no new ones come in; after ``max_spool_age`` seconds an event goes.
+
+    ``count`` and ``size`` (bytes) tell what this process holds.
+
+    Raises:
+        ConfigurationError: the directory cannot be used.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.directory = Path(settings.spool_dir or "")
+        self._max_bytes, self._max_age = settings.max_spool_bytes, settings.max_spool_age
+        self._drops_oldest = settings.when_full == "drop_oldest"
+        self._ledger = ledger
+        self._lock = threading.RLock()
+        self._adopt_at = 0.0
+        self._others = 0  # bytes of other processes' files
+        self.count = self.size = 0
+        self._database: sqlite3.Connection | None = None
+        self._path = self._new_path()
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigurationError(
+                f"spool_dir is {str(self.directory)!r}: it must be a directory that can be written "
+                f"({type(error).__name__})."
+            ) from None
+
+    @_locked
+    def add(self, events: Sequence[Encoded]) -> list[Encoded]:
+        """Store events; those that the disk did not take come back, and those that there is no room for are dropped."""
+        events = self._make_room(events)
+        now = time.time()
+        rows = [(now, event.name, event.uuid, event.body) for event in events]
+        if not rows or self._change("INSERT INTO events (added, name, uuid, body) VALUES (?, ?, ?, ?)", rows):
+            self.count += len(rows)
+            self.size += sum(len(event.body) for event in events)
+            return []
+        return list(events)
+
+    @_locked
+    def oldest(self, max_events: int, max_bytes: int) -> list[StoredEvent]:
+        """The oldest events, at most so many and, if it is more than one, so many bytes."""
+        self._drop_where("added < ?", (time.time() - self._max_age,), "spool_age", "they were too old")
+        found: list[StoredEvent] = []
+        size = 0
+        try:
+            rows = self._connection().execute(
+                "SELECT id, name, uuid, body FROM events ORDER BY id LIMIT ?", (max_events,)
+            )
+            for row_id, name, uuid, body in rows:
+                size += len(body)
+                if found and size > max_bytes:
+                    break
+                found.append(StoredEvent(row_id, Encoded(name, uuid, body)))
+        except sqlite3.Error as error:
+            self._failed(error)
+            return []
+        return found
+
+    @_locked
+    def remove(self, stored: Iterable[StoredEvent]) -> None:
+        """Forget events that PostHog has answered for."""
+        gone = list(stored)
+        if gone and self._change("DELETE FROM events WHERE id = ?", [(item.id,) for item in gone]):
+            self.count -= len(gone)
+            self.size -= sum(len(item.event.body) for item in gone)
+
+    @_locked
+    def adopt(self) -> None:
+        """Take over the events of processes that are gone; looked for twice a minute."""
+        if time.monotonic() < self._adopt_at:
+            return
+        self._adopt_at = time.monotonic() + _ADOPT_EVERY
+        self._others = 0
+        for path in self.directory.glob("*.db"):
+            if path != self._path:
+                with suppress(OSError):
+                    self._adopt(path)
+
+    @_locked
+    def close(self) -> None:
+        """Close the database; the file of an empty one goes."""
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(sqlite3.Error):
+                database.close()
+            if not self.count:
+                _delete(self._path)
+
+    def before_fork(self) -> None:
+        """Close the connection, which SQLite forbids to carry into a child; the lock is held until after the fork."""
+        self._lock.acquire()
+        if self._database is not None:
+            with suppress(sqlite3.Error):
+                self._database.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Open the database again."""
+        try:
+            if self._database is not None:
+                self._reopen()
+        finally:
+            self._lock.release()
+
+    def after_fork(self) -> None:
+        """In a child: a database of its own. The parent's events are the parent's to send."""
+        self._lock = threading.RLock()
+        self.count = self.size = 0
+        self._adopt_at = 0.0
+        self._path = self._new_path()
+        self._database = None
+
+    def _new_path(self) -> Path:
+        return self.directory / f"{uuid4().hex}.db"
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._database is None:
+            self._open()
+        assert self._database is not None  # noqa: S101 - for the type checker
+        return self._database
+
+    def _open(self) -> None:
+        self._database = _opened(self._path)
+        self._path.chmod(0o600)
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.execute(_SCHEMA)
+        self._database.execute("COMMIT")
+
+    def _reopen(self) -> None:
+        try:
+            self._open()
+        except sqlite3.Error:  # another process has taken it over while it was closed
+            self._database, self._path = None, self._new_path()
+            lost, self.count, self.size = self.count, 0, 0
+            self._ledger.dropped(lost, "spool_taken_over", "another process has taken over their file")
+
+    def _change(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Run a statement for all rows in one transaction; ``False`` if that failed."""
+        try:
+            database = self._connection()
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                database.executemany(statement, rows)
+                database.execute("COMMIT")
+            except sqlite3.Error:
+                with suppress(sqlite3.Error):
+                    database.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            self._failed(error)
+            return False
+        return True
+
+    def _make_room(self, events: Sequence[Encoded]) -> list[Encoded]:
+        most = max(0, self._max_bytes - self._others)
+        kept = list(events)
+        size = sum(len(event.body) for event in kept)
+        if self._drops_oldest and self.size + size > most:
+            self._drop_oldest(self.size + size - most)
+        refused = []
+        while kept and self.size + size > most:
+            refused.append(kept.pop(0 if self._drops_oldest else -1))
+            size -= len(refused[-1].body)
+        if refused:
+            self._ledger.dropped(len(refused), "spool_full", f"there is no room left in {self.directory}",
+                                 [(event.name, event.uuid) for event in refused])  # fmt: skip
+        return kept
+
+    def _drop_oldest(self, excess: int) -> None:
+        last = freed = 0
+        try:
+            for row_id, size in self._connection().execute("SELECT id, length(body) FROM events ORDER BY id"):
+                last, freed = row_id, freed + size
+                if freed >= excess:
+                    break
+        except sqlite3.Error as error:
+            self._failed(error)
+            return
+        self._drop_where("id <= ?", (last,), "spool_full", f"there is no room left in {self.directory}")
+
+    def _drop_where(self, condition: str, values: tuple[Any, ...], reason: str, detail: str) -> None:
+        query = f"SELECT name, uuid, length(body) FROM events WHERE {condition}"  # noqa: S608 - conditions are ours
+        try:
+            rows = self._connection().execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            self._failed(error)
+            return
+        if rows and self._change(f"DELETE FROM events WHERE {condition}", [values]):  # noqa: S608 - likewise
+            self.count -= len(rows)
+            self.size -= sum(size for _, _, size in rows)
+            self._ledger.dropped(len(rows), reason, detail, [(name, uuid) for name, uuid, _ in rows])
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        """A full disk is waited for; a file that is broken is set aside, with what it held."""
+        self._ledger.warn("spool", f"the spool in {self.directory} failed: {error}")
+        if isinstance(error, sqlite3.OperationalError):
+            return
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(sqlite3.Error):
+                database.close()
+        _set_aside(self._path)
+        lost, self.count, self.size = self.count, 0, 0
+        self._path = self._new_path()
+        if lost:
+            self._ledger.dropped(lost, "spool_corrupt", "their file is broken and has been set aside")
+
+    def _adopt(self, path: Path) -> None:
+        size = path.stat().st_size
+        try:
+            other = _opened(path)
+        except sqlite3.OperationalError:  # locked: its process lives
+            self._others += size
+            return
+        except sqlite3.DatabaseError:
+            self._ledger.warn("spool_corrupt", f"{path} is broken and has been set aside")
+            _set_aside(path)
+            return
+        try:
+            empty = self._move(other)
+        except sqlite3.DatabaseError:
+            self._ledger.warn("spool_corrupt", f"{path} is broken and has been set aside")
+            other.close()
+            _set_aside(path)
+            return
+        other.close()
+        if empty:
+            _delete(path)
+        else:
+            self._others += size
+
+    def _move(self, other: sqlite3.Connection) -> bool:
+        """Move the events of another database into ours; ``False`` if there is no room for all of them.
+
+        First they are committed here, then deleted there: a crash between the two leaves an event twice, with one uuid.
+        """
+        if not other.execute("SELECT name FROM sqlite_master WHERE name = 'events'").fetchone():
+            return True  # its process ended before it had made the table
+        while rows := other.execute(
+            "SELECT id, added, name, uuid, body FROM events ORDER BY id LIMIT ?", (_ADOPTED_AT_ONCE,)
+        ).fetchall():
+            size = sum(len(row[4]) for row in rows)
+            if self.size + size > self._max_bytes or not self._change(
+                "INSERT INTO events (added, name, uuid, body) VALUES (?, ?, ?, ?)", [row[1:] for row in rows]
+            ):
+                return False
+            self._ledger.accepted(len(rows))
+            self.count += len(rows)
+            self.size += size
+            other.execute("DELETE FROM events WHERE id <= ?", (rows[-1][0],))
+        return True
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection with the exclusive lock; ``OperationalError`` if another process has it."""
+    database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA auto_vacuum=FULL")
+        database.execute("PRAGMA locking_mode=EXCLUSIVE")
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("COMMIT")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            Path(f"{path}{suffix}").unlink()
+
+
+def _set_aside(path: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        with suppress(OSError):
+            Path(f"{path}{suffix}").unlink()
+    with suppress(OSError):
+        path.rename(path.with_suffix(".corrupt"))
