@@ -158,7 +158,7 @@ def _callable(name: str, value: Any) -> Any:
 def _session(name: str, value: Any) -> Any:
     if callable(getattr(value, "post", None)) and callable(getattr(value, "close", None)):
         return value
-    raise _fail(name, type(value).__name__, "it must be a requests.Session")
+    raise _fail(name, value, "it must be a requests.Session")
 
 
 def _file(name: str, value: Any) -> str:
@@ -279,7 +279,7 @@ class Settings:
     certificate: str | None = _option(None, _file, "PEM file with the certificates of the authorities to trust.")
     client_certificate: str | None = _option(None, _file, "PEM file with a client certificate.")
     client_key: str | None = _option(None, _file, "PEM file with the client certificate's key.")
-    session: Any = _option(None, _session, "A `requests.Session` of your own to send with.", code_only=True)  # noqa: RUF009 - a field
+    session: Any = _option(None, _session, "A `requests.Session` of your own to send with.", code_only=True)
     on_drop: Any = _option(
         None,
         _callable,

@@ -192,7 +192,7 @@ ODD_ATTRIBUTES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("odd", ODD_ATTRIBUTES, ids=repr)
+@pytest.mark.parametrize("odd", ODD_ATTRIBUTES)
 def test_an_odd_attribute_costs_no_event(posthog: LocalPostHog, exporter: PostHogSpanExporter, odd: Any) -> None:
     spans = [made_span(attributes=CHAT | odd), ai_span()]
     assert exporter.export(spans) is SUCCESS

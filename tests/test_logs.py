@@ -167,7 +167,7 @@ def test_a_record_that_cannot_be_read_does_not_reach_the_app(record: Any) -> Non
     processor.emit(record)
 
 
-@pytest.mark.parametrize("body", [None, 7, [], {}, "text", {"content": object()}, b"\xff", {"message": 3}], ids=repr)
+@pytest.mark.parametrize("body", [None, 7, [], {}, "text", {"content": object()}, b"\xff", {"message": 3}])
 @pytest.mark.parametrize("name", ["gen_ai.user.message", "gen_ai.choice", "gen_ai.evaluation.result", "gen_ai.new"])
 def test_an_odd_body_costs_no_event(posthog: LocalPostHog, app: App, name: str, body: Any) -> None:
     with app.tracer.start_as_current_span("chat", attributes=CALL):
@@ -180,40 +180,51 @@ def record(body: Any = None) -> EventView:
     return EventView("gen_ai.user.message", {}, body)
 
 
+def counting(records: LogRecords) -> list[int]:
+    """How many records each eviction has taken."""
+    evicted: list[int] = []
+    records.on_evicted = evicted.append
+    return evicted
+
+
 def test_at_the_bound_the_oldest_spans_records_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_MOST_SPANS", 3)
     records = LogRecords()
+    evicted = counting(records)
     for span_id in range(1, 6):
         records.add(1, span_id, record(span_id))
         records.add(1, span_id, record(span_id))
     assert [len(records.take(1, span_id)) for span_id in range(1, 6)] == [0, 0, 2, 2, 2]
-    assert records.evicted == 4
+    assert sum(evicted) == 4
 
 
 def test_a_span_that_took_its_records_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_MOST_SPANS", 3)
     records = LogRecords()
+    evicted = counting(records)
     for span_id in range(1, 100):
         records.add(1, span_id, record())
         assert len(records.take(1, span_id)) == 1
-    assert records.evicted == 0
+    assert sum(evicted) == 0
 
 
 def test_the_records_of_one_span_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_MOST_RECORDS", 3)
     records = LogRecords()
+    evicted = counting(records)
     for number in range(5):
         records.add(1, 1, record(number))
     assert [kept.body for kept in records.take(1, 1)] == [0, 1, 2]
-    assert records.evicted == 2
+    assert sum(evicted) == 2
 
 
 def test_the_bounds_hold_as_they_are() -> None:
     records = LogRecords()
+    evicted = counting(records)
     for span_id in range(1, 10_001):
         records.add(1, span_id, record())
     kept = sum(len(records.take(1, span_id)) for span_id in range(1, 10_001))
-    assert kept + records.evicted == 10_000
+    assert kept + sum(evicted) == 10_000
     assert kept < 10_000
 
 

@@ -16,9 +16,21 @@ KEY = "phc_aKeyThatMustNotShow"
 OPTIONS: list[tuple[str, Any, Any, str, Any]] = [
     ("api_key", None, "phc_argument", "phc_environment", "phc_environment"),
     ("host", "https://us.i.posthog.com", "https://a.example", "https://b.example", "https://b.example"),
-    ("endpoint", "batch", "event", "EVENT", "event"),
+    ("endpoint", "auto", "event", "V1", "v1"),
     ("timeout", 10.0, 2, "0.25", 0.25),
+    ("retry_for", 600.0, 30, "0", 0),
+    ("max_retries", None, 0, "3", 3),
+    ("max_queue_size", 50_000, 1, "2000", 2000),
+    ("max_queue_bytes", 64 * 1024 * 1024, 1024, "2048", 2048),
+    ("when_full", "drop_oldest", "drop_newest", "Drop_Newest", "drop_newest"),
+    ("spool_dir", None, "a/new/directory", "another", "another"),
+    ("max_spool_bytes", 256 * 1024 * 1024, 1024 * 1024, "2097152", 2 * 1024 * 1024),
+    ("max_spool_age", 7 * 86_400.0, 60, "3600", 3600),
+    ("rejected_dir", None, "a/new/directory", "another", "another"),
     ("compression", "gzip", "none", "None", "none"),
+    ("proxy", None, "http://proxy.example:3128", "socks5://p", "socks5://p"),
+    ("certificate", None, __file__, __file__, __file__),
+    ("client_certificate", None, __file__, __file__, __file__),
     ("max_batch_bytes", 5 * 1024 * 1024, 4096, "2048", 2048),
     ("max_batch_events", 500, 3, "7", 7),
     ("capture_content", True, False, "false", False),
@@ -58,11 +70,24 @@ def refusal(environ: dict[str, str] | None = None, **arguments: Any) -> str:
 
 
 def test_the_table_of_these_tests_holds_every_option() -> None:
-    assert [row[0] for row in OPTIONS] == [option.name for option in fields(Settings) if variables_of(option)]
+    named = {option.name for option in fields(Settings) if variables_of(option)}
+    assert {row[0] for row in OPTIONS} == named - {"client_key"}  # which is nothing alone
+
+
+def test_a_client_key_comes_with_its_certificate() -> None:
+    settings = load({own_variable("client_key"): __file__}, client_certificate=__file__)
+    assert (settings.client_certificate, settings.client_key) == (__file__, __file__)
+    assert "client_certificate" in refusal(client_key=__file__)
+
+
+def test_zstd_is_for_the_newer_contract_alone() -> None:
+    assert load(compression="zstd", endpoint="v1").compression == "zstd"
+    assert refusal(compression="zstd").startswith("compression is 'zstd': only endpoint='v1' takes it")
 
 
 def test_options_for_code_only_have_no_variable() -> None:
-    assert [option.name for option in fields(Settings) if not variables_of(option)] == ["should_export"]
+    code_only = [option.name for option in fields(Settings) if not variables_of(option)]
+    assert code_only == ["session", "on_drop", "should_export"]
     assert load(should_export=callable).should_export is callable
     assert refusal(should_export="yes") == "should_export is 'yes': it must be callable."
 
@@ -144,13 +169,22 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("host", "https://posthog.example#x", "URL"),
     ("host", "https://posthog .example", "URL"),
     ("host", "http://[::1", "URL"),
-    ("endpoint", "capture", "batch, event"),
+    ("endpoint", "capture", "auto, ai, batch, v1, event"),
     ("timeout", "0", "0.001 to 3,600"),
     ("timeout", "-1", "0.001 to 3,600"),
     ("timeout", "nan", "seconds"),
     ("timeout", "inf", "seconds"),
     ("timeout", "soon", "seconds"),
-    ("compression", "zstd", "gzip, none"),
+    ("retry_for", "-1", "0 to 86,400"),
+    ("max_retries", "-1", "0 to 1,000"),
+    ("max_queue_size", "0", "spans"),
+    ("max_queue_bytes", "1", "bytes"),
+    ("when_full", "block", "drop_oldest, drop_newest"),
+    ("spool_dir", __file__, "directory"),
+    ("rejected_dir", __file__, "directory"),
+    ("compression", "brotli", "gzip, zstd, none"),
+    ("proxy", "proxy.example", "URL"),
+    ("certificate", "no/such/file.pem", "exists"),
     ("max_batch_bytes", "1023", "1,024 to 20,971,520"),
     ("max_batch_bytes", "20971521", "bytes"),
     ("max_batch_bytes", "5MB", "whole number"),
@@ -166,7 +200,7 @@ REFUSED: list[tuple[str, Any, str]] = [
 ]
 REFUSED_ARGUMENTS: list[Any] = [
     ("host", 8010, "URL"),
-    ("endpoint", ["batch"], "batch, event"),
+    ("endpoint", ["batch"], "auto, ai, batch, v1, event"),
     ("timeout", True, "seconds"),
     pytest.param("timeout", 10**400, "seconds", id="timeout-too-large-for-a-float"),
     ("max_batch_events", float("inf"), "whole number"),
@@ -178,6 +212,8 @@ REFUSED_ARGUMENTS: list[Any] = [
     ("distinct_id", " ", "text"),
     ("properties", {1: "x"}, "JSON object"),
     ("properties", ["team"], "JSON object"),
+    ("session", "int", "requests.Session"),
+    ("on_drop", "log", "callable"),
 ]
 
 

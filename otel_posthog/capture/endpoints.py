@@ -64,7 +64,7 @@ def _wrapped(head: dict[str, str], events: Sequence[Encoded]) -> bytes:
 
 _AI = Endpoint("ai", "/i/v0/ai/batch/", 0, AI_EVENT_LIMIT)
 _BATCH = Endpoint("batch", "/batch/", 0, EVENT_LIMIT)
-_EVENT = Endpoint("event", "/i/v0/e/", 0, EVENT_LIMIT, max_events=1)
+_EVENT = Endpoint("event", "/i/v0/e/", 0, EVENT_LIMIT - ENVELOPE, max_events=1)  # key and time are in the event
 _V1_AI = Endpoint("v1", "/i/v1/ai/events", 1, AI_EVENT_LIMIT)
 _V1 = Endpoint("v1-analytics", "/i/v1/analytics/events", 1, EVENT_LIMIT)
 

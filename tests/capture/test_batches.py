@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -251,8 +251,16 @@ def test_an_object_that_raises_costs_no_more_than_its_own_value(value: Any) -> N
     assert_posthog_takes(event)
 
 
+_numbers = count()
+
+
 def small(size: int) -> Encoded:
-    return Encoded("e", str(size), b"x" * size)
+    return Encoded("e", str(next(_numbers)), b"x" * size)
+
+
+def test_a_batch_holds_no_uuid_twice() -> None:
+    one, other = small(1), small(1)
+    assert list(batches([one, other, one, one], 10, 100)) == [[one, other], [one], [one]]
 
 
 def test_no_events_are_no_batch() -> None:
@@ -263,7 +271,7 @@ def test_no_events_are_no_batch() -> None:
     ("events", "most", "sizes"), [(10, 10, [10]), (11, 10, [10, 1]), (5, 2, [2, 2, 1]), (3, 1, [1] * 3)]
 )
 def test_batches_by_count(events: int, most: int, sizes: list[int]) -> None:
-    assert [len(batch) for batch in batches([small(1)] * events, most, 10**6)] == sizes
+    assert [len(batch) for batch in batches([small(1) for _ in range(events)], most, 10**6)] == sizes
 
 
 @pytest.mark.parametrize(
@@ -281,19 +289,19 @@ def test_batches_by_bytes(bodies: list[int], most: int, sizes: list[int]) -> Non
 
 
 @given(st.lists(st.integers(0, 50).map(small)), st.integers(1, 8), st.integers(1, 120))
-def test_batches_keep_all_events_in_order_within_the_limits(events: list[Encoded], count: int, size: int) -> None:
-    made = list(batches(events, count, size))
+def test_batches_keep_all_events_in_order_within_the_limits(events: list[Encoded], most: int, size: int) -> None:
+    made = list(batches(events, most, size))
     assert [event for batch in made for event in batch] == events
     for batch in made:
-        assert 1 <= len(batch) <= count
+        assert 1 <= len(batch) <= most
         assert len(batch) == 1 or len(b",".join(event.body for event in batch)) <= size
 
 
 @given(st.lists(st.integers(0, 50).map(small)), st.integers(1, 8), st.integers(1, 120))
 def test_a_batch_ends_only_where_the_next_event_would_break_a_limit(
-    events: list[Encoded], count: int, size: int
+    events: list[Encoded], most: int, size: int
 ) -> None:
-    made = list(batches(events, count, size))
+    made = list(batches(events, most, size))
     for batch, following in pairwise(made):
         together = sum(len(event.body) + 1 for event in [*batch, following[0]])
-        assert len(batch) == count or together > size
+        assert len(batch) == most or together > size
