@@ -3,12 +3,13 @@
 from otel_posthog._version import __version__
 from otel_posthog.ambient import context
 from otel_posthog.capture import Stats
-from otel_posthog.configure import Handle, configure
+from otel_posthog.configure import Handle, configure, flush
 from otel_posthog.conventions import Reader
 from otel_posthog.evaluations import evaluation, feedback, metric
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.logs import PostHogLogRecordProcessor
 from otel_posthog.processor import PostHogSpanProcessor
+from otel_posthog.serverless import flush_on_return
 from otel_posthog.settings import ConfigurationError, Settings
 
 __all__ = [
@@ -25,5 +26,7 @@ __all__ = [
     "context",
     "evaluation",
     "feedback",
+    "flush",
+    "flush_on_return",
     "metric",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
@@ -79,6 +80,21 @@ def configure(
     spans.add_span_processor(processor)
     _attached[processor] = ref(spans)
     return Handle(spans, logs, processor)
+
+
+def flush(timeout_millis: int = 30000) -> bool:
+    """Send everything that has ended so far, of the global provider and of all that :func:`configure` has set up.
+
+    ``True`` if all of it arrived within ``timeout_millis``. For serverless functions and scripts, before they return.
+    """
+    deadline = time.monotonic() + timeout_millis / 1000
+    current = trace.get_tracer_provider()
+    arrived = current.force_flush(timeout_millis) if isinstance(current, TracerProvider) else True
+    for processor, provider in list(_attached.items()):
+        if provider() is not current and not processor.is_shut_down:
+            left = max(0, round((deadline - time.monotonic()) * 1000))
+            arrived = processor.force_flush(left) and arrived
+    return arrived
 
 
 def _global_tracer_provider() -> TracerProvider:

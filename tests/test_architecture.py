@@ -70,6 +70,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics",
     },
     "configure": {"settings", "exporter", "processor", "logs", "capture"},
+    "serverless": {"configure"},
     "local": {"_version"},
     "cli": {"_version", "local"},
 }
@@ -139,6 +140,8 @@ def test_the_public_names_are_these() -> None:
         "context",
         "evaluation",
         "feedback",
+        "flush",
+        "flush_on_return",
         "metric",
     ]
     assert all(hasattr(otel_posthog, name) for name in otel_posthog.__all__)

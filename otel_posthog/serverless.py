@@ -1,0 +1,62 @@
+"""For functions whose process is frozen between two calls: what a call has left must be sent before it returns."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, overload
+
+from otel_posthog.configure import flush
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_RESERVE = 200  # milliseconds of a call's time that are left for the answer
+
+
+@overload
+def flush_on_return(function: _Function) -> _Function: ...
+@overload
+def flush_on_return(*, timeout_millis: int = ...) -> Callable[[_Function], _Function]: ...
+def flush_on_return(function: _Function | None = None, *, timeout_millis: int = 5000) -> Any:
+    """Decorator of a handler, sync or async: :func:`flush` when it returns or raises, at most ``timeout_millis``.
+
+    Where an argument is a Lambda context (https://docs.aws.amazon.com/lambda/latest/dg/python-context.html), the
+    time that the call has left bounds it too.
+    """
+    if function is None:
+        return lambda handler: _flushed(handler, timeout_millis)
+    return _flushed(function, timeout_millis)
+
+
+def _flushed(handler: Callable[..., Any], timeout_millis: int) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(handler):
+
+        @wraps(handler)
+        async def flushed_async(*arguments: Any, **named: Any) -> Any:
+            try:
+                return await handler(*arguments, **named)
+            finally:
+                flush(_time_left(arguments, timeout_millis))
+
+        return flushed_async
+
+    @wraps(handler)
+    def flushed(*arguments: Any, **named: Any) -> Any:
+        try:
+            return handler(*arguments, **named)
+        finally:
+            flush(_time_left(arguments, timeout_millis))
+
+    return flushed
+
+
+def _time_left(arguments: tuple[Any, ...], timeout_millis: int) -> int:
+    for argument in arguments:
+        remaining = getattr(argument, "get_remaining_time_in_millis", None)
+        if callable(remaining):
+            try:
+                return max(0, min(timeout_millis, int(remaining()) - _RESERVE))
+            except Exception:  # not what it seems
+                return timeout_millis
+    return timeout_millis
