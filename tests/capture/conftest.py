@@ -9,6 +9,7 @@ import pytest
 
 from otel_posthog import Settings
 from otel_posthog.capture import CaptureClient, Ledger
+from otel_posthog.capture.delivery import Shrink
 from tests.support.captured import KEY, Delivery
 
 
@@ -17,10 +18,10 @@ def deliver_to() -> Iterator[Callable[..., Delivery]]:
     """Makes a client for a host; at the end nothing may be pending: every event is delivered or has a reason."""
     made: list[Delivery] = []
 
-    def make(host: str, **options: Any) -> Delivery:
+    def make(host: str, shrink: Shrink | None = None, **options: Any) -> Delivery:
         ledger = Ledger()
         settings = Settings.load({}, **{"api_key": KEY, "host": host, **options})
-        made.append(Delivery(CaptureClient(settings, ledger), ledger))
+        made.append(Delivery(CaptureClient(settings, ledger, shrink), ledger))
         return made[-1]
 
     yield make
