@@ -6,6 +6,7 @@ For what the local PostHog does not do or keep: redirects, raw bodies, answers t
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -45,9 +46,16 @@ class Answer:
 
 
 class ScriptedServer:
-    """``answer`` gives the answer to each request; it gets the request and how many came before it."""
+    """``answer`` gives the answer to each request; it gets the request and how many came before it.
 
-    def __init__(self, answer: Callable[[Request, int], Answer] = lambda request, before: Answer()) -> None:
+    With ``tls`` it is HTTPS.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Request, int], Answer] = lambda request, before: Answer(),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[Request] = []
         self.received = threading.Event()
         self._answer = answer
@@ -70,7 +78,9 @@ class ScriptedServer:
         self._server.block_on_close = False  # a client may keep its connection open longer than the test
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> ScriptedServer:
         self._thread.start()
