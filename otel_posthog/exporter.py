@@ -77,8 +77,6 @@ class PostHogSpanExporter(SpanExporter):
             return SpanExportResult.SUCCESS
         if self._stopped.is_set():
             return SpanExportResult.FAILURE
-        if os.getpid() != self._pid:  # forked by a server that does not tell Python of it
-            self.after_fork()
         verdicts = self.log_records.take_verdicts()
         around = {int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}
         complete = self._export((*spans, *(record for record, _ in verdicts)), around)
@@ -99,6 +97,8 @@ class PostHogSpanExporter(SpanExporter):
         there are. ``timeout`` in seconds; default: the setting. Never raises."""
         if self._settings.disabled:
             return True
+        if os.getpid() != self._pid:  # forked by a server that does not tell Python of it
+            self.after_fork()
         if self._stopped.is_set():
             self.lost(sum(node.operation is not None for node in nodes), "shutdown", "they came after shutdown")
             return False
@@ -156,6 +156,10 @@ class PostHogSpanExporter(SpanExporter):
         self.export(())
         self._stopped.set()
         self._client.close()
+        stats = self._client.stats()
+        if under_way := stats.pending - stats.spooled:
+            self._ledger.warn("under_way", f"{under_way} {'event was' if under_way == 1 else 'events were'} still on "
+                                           "the way to PostHog when the time for shutdown was up")  # fmt: skip
 
     def after_fork(self) -> None:
         """In a child: what its parent has is for the parent to send, and no lock is held."""
