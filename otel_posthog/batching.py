@@ -97,8 +97,8 @@ class Batcher:
             failed = self._failed
             self._wanted = True
             self._start()
-            if self._thread is None:  # the interpreter shuts down: `stop` delivers
-                return not self._queue
+            if self._thread is None or not self._thread.is_alive():
+                return not self._queue  # the interpreter shuts down and `stop` delivers, or it has done so
             self._condition.notify_all()
             ended = self._condition.wait_for(lambda: not (self._wanted or self._queue or self._in_flight), timeout)
             return ended and self._failed == failed
