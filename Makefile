@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo test test-lowest lint types bench docs clean
+.PHONY: install demo test test-lowest lint types bench faults soak docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -39,6 +39,14 @@ types: install
 bench: install
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks
+
+# Every fault under every load at full size; writes the table in docs/delivery.md.
+faults: install
+	$(BIN)/python -m tests.faults
+
+soak: install
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m tests.faults.soak
 
 docs: install
 	$(BIN)/python -m docs.generate

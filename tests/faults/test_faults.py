@@ -1,0 +1,21 @@
+"""Small versions of every fault under every load."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.check import check
+from tests.faults.loads import LOADS, PROCESSES, SMALL, run
+from tests.faults.modes import MODES, Mode
+
+
+@pytest.mark.parametrize("load", LOADS)
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_the_books_are_right(mode: Mode, load: str) -> None:
+    check(mode, run(mode, LOADS[load], SMALL))
+
+
+@pytest.mark.parametrize("load", PROCESSES)
+@pytest.mark.parametrize("mode", [MODES[0], MODES[1], MODES[4]], ids=lambda mode: mode.name)
+def test_the_books_of_all_processes_are_right(mode: Mode, load: str) -> None:
+    check(mode, PROCESSES[load](mode, SMALL), outage_at_shutdown=load == "shutdown during an outage")
