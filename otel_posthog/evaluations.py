@@ -87,7 +87,11 @@ def _emit(
     span_id: str | None,
     logger_provider: _logs.LoggerProvider | None,
 ) -> None:
-    target = _target(span, trace_id, span_id)
+    try:
+        target = _target(span, trace_id, span_id)
+    except (TypeError, ValueError):
+        logger.warning("%s was not sent to PostHog: trace_id and span_id must be lowercase hex.", name)
+        return
     given = {key: value for key, value in attributes.items() if value is not None}
     heard: list[str] = []
     token = attach(trace.set_span_in_context(NonRecordingSpan(target), set_value(HEARD, heard)))

@@ -136,7 +136,7 @@ class PostHogSpanProcessor(SpanProcessor):
             return True
         mapper = exporter.mapper
         nodes: list[Node] = []
-        relatives: dict[str, Node] = {}
+        relatives: dict[tuple[str, str], Node] = {}
         sent: list[tuple[Released, list[Node]]] = []
         for released in batch:
             around = self._live.ambient(released)
@@ -145,9 +145,9 @@ class PostHogSpanProcessor(SpanProcessor):
             sent.append((released, mapped))
             for span in self._live.relatives(released):
                 node = span if isinstance(span, Node) else mapper.relative_of(span, around)
-                relatives[node.view.span_id] = node
+                relatives[node.view.trace_id, node.view.span_id] = node
         for node in nodes:
-            relatives.pop(node.view.span_id, None)
+            relatives.pop((node.view.trace_id, node.view.span_id), None)
         # On disk they wait for the next time; in memory they are tried until they are too old.
         timeout = settings.timeout if settings.spool_dir else settings.retry_for
         arrived = exporter.export_nodes(nodes, list(relatives.values()), whole=True, timeout=timeout)

@@ -51,13 +51,20 @@ class Rules:
 _RULES = Rules()
 
 
+Id = tuple[str, str]  # trace id and span id; a span id is one of a kind in its trace only
+
+
+def _id(node: Node) -> Id:
+    return node.view.trace_id, node.view.span_id
+
+
 def connect(nodes: Iterable[Node], rules: Rules = _RULES) -> None:
     """Work out parents, users and sessions of all nodes in place; what is not to be sent loses its operation."""
-    by_id = {node.view.span_id: node for node in nodes}
+    by_id = {_id(node): node for node in nodes}
     sent = [node for node in by_id.values() if node.operation is not None]
     for node in sent:
         _inherit(node, by_id)
-    beside: dict[str, Node] = {}
+    beside: dict[Id, Node] = {}
     if rules.once:
         _count_nested_once(sent, by_id)
         beside = _count_twins_once(sent)
@@ -66,7 +73,7 @@ def connect(nodes: Iterable[Node], rules: Rules = _RULES) -> None:
             if node.operation is not None and not node.operation.is_call and node.operation.verdict is None:
                 node.operation = None
     for node in sent:
-        outer = beside.get(node.view.span_id)
+        outer = beside.get(_id(node))
         if outer is not None and outer.operation is not None:
             node.parent_id = outer.view.span_id
         elif node.operation is not None:
@@ -74,24 +81,24 @@ def connect(nodes: Iterable[Node], rules: Rules = _RULES) -> None:
     _find_heads(sent)
 
 
-def _ancestors(node: Node, by_id: Mapping[str, Node]) -> Iterator[Node]:
+def _ancestors(node: Node, by_id: Mapping[Id, Node]) -> Iterator[Node]:
     """From the parent up, as far as it is known. A loop (broken ids) ends where it closes."""
     seen = {node.view.span_id}
     parent_id = node.view.parent_span_id
     while parent_id is not None and parent_id not in seen:
         seen.add(parent_id)
-        parent = by_id.get(parent_id)
-        if parent is None or parent.view.trace_id != node.view.trace_id:
+        parent = by_id.get((node.view.trace_id, parent_id))
+        if parent is None:
             return
         yield parent
         parent_id = parent.view.parent_span_id
 
 
-def _depth(node: Node, by_id: Mapping[str, Node]) -> int:
+def _depth(node: Node, by_id: Mapping[Id, Node]) -> int:
     return sum(1 for _ in _ancestors(node, by_id))
 
 
-def _parent(node: Node, by_id: Mapping[str, Node], rules: Rules) -> str | None:
+def _parent(node: Node, by_id: Mapping[Id, Node], rules: Rules) -> str | None:
     """The nearest ancestor that is sent; an ancestor that is not at hand may be sent by somebody else."""
     last = node
     for ancestor in _ancestors(node, by_id):
@@ -99,7 +106,7 @@ def _parent(node: Node, by_id: Mapping[str, Node], rules: Rules) -> str | None:
             return ancestor.view.span_id
         last = ancestor
     above = last.view.parent_span_id
-    if above is None or above in by_id:
+    if above is None or (node.view.trace_id, above) in by_id:
         return None
     elsewhere = rules.remote_parents if last.view.parent_is_remote else not rules.whole
     return above if elsewhere else None
@@ -118,7 +125,7 @@ def _find_heads(sent: Iterable[Node]) -> None:
         node.heads_trace = not is_call and node.view.parent_span_id is not None
 
 
-def _inherit(node: Node, by_id: Mapping[str, Node]) -> None:
+def _inherit(node: Node, by_id: Mapping[Id, Node]) -> None:
     """User, session and the rest of what is around, where the span itself does not say.
 
     Order: the context around the span, the attributes of its ancestors (apps set them on their server span; the
@@ -155,19 +162,19 @@ def _first_text(attributes: Mapping[str, Json], names: tuple[str, ...]) -> str |
     return None
 
 
-def _count_nested_once(sent: Iterable[Node], by_id: Mapping[str, Node]) -> None:
+def _count_nested_once(sent: Iterable[Node], by_id: Mapping[Id, Node]) -> None:
     """A model call inside a model call is the same one, recorded by two instrumentations: the inner one counts.
 
     It learns what only the outer one knew. Of several calls inside (retries) each learns what was asked for, and none
     the answer and its price: nobody can say whose they are.
     """
-    inside: dict[str, list[Node]] = {}
+    inside: dict[Id, list[Node]] = {}
     for node in sent:
         outer = _enclosing_call(node, by_id)
         if outer is not None:
-            inside.setdefault(outer.view.span_id, []).append(node)
+            inside.setdefault(_id(outer), []).append(node)
     # Outermost first, so that what only that one knew comes down all the way.
-    for outer_id in sorted(inside, key=lambda span_id: _depth(by_id[span_id], by_id)):
+    for outer_id in sorted(inside, key=lambda outer_id: _depth(by_id[outer_id], by_id)):
         outer, inner = by_id[outer_id], inside[outer_id]
         for node in inner:
             _merge(outer, node, alone=len(inner) == 1)
@@ -175,7 +182,7 @@ def _count_nested_once(sent: Iterable[Node], by_id: Mapping[str, Node]) -> None:
         _demote(by_id[outer_id])
 
 
-def _enclosing_call(node: Node, by_id: Mapping[str, Node]) -> Node | None:
+def _enclosing_call(node: Node, by_id: Mapping[Id, Node]) -> Node | None:
     if node.operation is None or not node.operation.is_call:
         return None
     for outer in _ancestors(node, by_id):
@@ -194,10 +201,10 @@ def _demote(node: Node) -> None:
         node.operation.usage = node.operation.cost = None
 
 
-def _count_twins_once(sent: Iterable[Node]) -> dict[str, Node]:
+def _count_twins_once(sent: Iterable[Node]) -> dict[Id, Node]:
     """The same call, recorded side by side: some instrumentations (LangChain's callbacks) set no current span, so that
-    the one below them starts a trace or a branch of its own. The outer twins, by the span ids of the inner ones."""
-    beside: dict[str, Node] = {}
+    the one below them starts a trace or a branch of its own. The outer twins, by the ids of the inner ones."""
+    beside: dict[Id, Node] = {}
     calls = [node for node in sent if node.operation is not None and node.operation.is_call]
     if len({node.view.scope_name for node in calls}) < 2:
         return beside
@@ -210,7 +217,7 @@ def _count_twins_once(sent: Iterable[Node]) -> dict[str, Node]:
                 _merge(outer, inner)
                 _demote(outer)
                 if inner.view.trace_id == outer.view.trace_id:
-                    beside[inner.view.span_id] = outer
+                    beside[_id(inner)] = outer
                 break
     return beside
 

@@ -6,6 +6,7 @@ properties that its product reads (posthog.md sections 1 and 4).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -53,12 +54,28 @@ def _output(op: Operation) -> Json:
     return posthog_messages(op.output)
 
 
+def _bare(url: str | None) -> str | None:
+    """A URL without query and user: some providers take the API key there."""
+    if not isinstance(url, str):
+        return url
+    scheme, found, rest = re.split(r"[?#]", url, maxsplit=1)[0].rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"
+
+
 def _input_state(op: Operation) -> Json:
-    return posthog_messages(op.input) if op.input_state is None and op.input else op.input_state
+    """Of messages the last that the user said: the calls below have the others."""
+    return _last(op.input, "user") if op.input_state is None and op.input else op.input_state
 
 
 def _output_state(op: Operation) -> Json:
-    return posthog_messages(op.output) if op.output_state is None and op.output else op.output_state
+    """Of messages the final answer."""
+    return _last(op.output, "assistant") if op.output_state is None and op.output else op.output_state
+
+
+def _last(messages: list[Message], role: str) -> Json:
+    found = next((message for message in reversed(messages) if message.role == role and message.parts), None)
+    return posthog_messages(messages if found is None else [found])
 
 
 def _stop_reason(op: Operation) -> Json:
@@ -91,8 +108,9 @@ COMMON: tuple[Property, ...] = (
     Property("$ai_error_type", lambda op: op.failure.type if op.failure else None, "`error.type`, `exception.type`"),
     Property("$ai_http_status", lambda op: op.http_status,
              "`http.response.status_code`, `error.code`, or the number in the error's text"),
-    Property("$ai_base_url", lambda op: op.base_url, "`gen_ai.openai.api_base`, `server.address` and `server.port`"),
-    Property("$ai_request_url", lambda op: op.request_url, "`url.full`, `http.url`"),
+    Property("$ai_base_url", lambda op: _bare(op.base_url),
+             "`gen_ai.openai.api_base`, `server.address` and `server.port`"),
+    Property("$ai_request_url", lambda op: _bare(op.request_url), "`url.full`, `http.url`"),
     Property("$ai_prompt_name", lambda op: op.prompt_name, "`gen_ai.prompt.name`, prompt templates"),
     Property("$ai_prompt_version", lambda op: op.prompt_version, "`gen_ai.prompt.version`, prompt templates"),
     Property("$groups", lambda op: dict(op.groups) if op.groups else None, "`posthog.groups`, `$groups`"),
@@ -129,8 +147,8 @@ CALL: tuple[Property, ...] = (
 STATE: tuple[Property, ...] = (
     Property("$ai_span_type", lambda op: op.kind, "what the span did: agent, tool, chain, retrieval…"),
     Property("$ai_model", _model, "`gen_ai.request.model`, where an agent names one"),
-    Property("$ai_input_state", _input_state, "tool arguments, the query, the input messages", content=True),
-    Property("$ai_output_state", _output_state, "tool result, documents, the output messages", content=True),
+    Property("$ai_input_state", _input_state, "tool arguments, the query, the last message of the user", content=True),
+    Property("$ai_output_state", _output_state, "tool result, documents, the final answer", content=True),
 )  # fmt: skip
 
 # Worked out elsewhere: ids in `events`, tokens in `events.usage`.

@@ -29,9 +29,9 @@ def shrink(body: bytes, limit: int) -> bytes | None:
     try:
         event = orjson.loads(body)
         properties = event["properties"]
-    except (ValueError, KeyError, TypeError):
+        before = {name: _size(value) for name, value in properties.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    before = {name: _size(value) for name, value in properties.items()}
     excess = len(body) - limit + _ROOM
     for leaves in _stages(properties):
         excess -= _cut(leaves, excess, _SHORT)

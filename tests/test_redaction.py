@@ -1,0 +1,175 @@
+"""Redaction, media and denied attributes: what is taken out before an event leaves the process."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from otel_posthog import PostHogSpanExporter
+from otel_posthog.local import LocalPostHog
+from tests.support.made import made_span
+from tests.support.spans import CHAT
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40).decode()
+
+
+def said(*parts: dict[str, Any], role: str = "user") -> str:
+    return json.dumps([{"role": role, "parts": list(parts)}])
+
+
+def text(content: str) -> dict[str, Any]:
+    return {"type": "text", "content": content}
+
+
+def sent(posthog: LocalPostHog, attributes: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """The properties of the event of one call."""
+    exporter = PostHogSpanExporter("phc_test", posthog.url, **options)
+    exporter.export([made_span(attributes=CHAT | attributes)])
+    exporter.shutdown()
+    (event,) = posthog.events()
+    return dict(event["properties"])
+
+
+# --- ready-made patterns
+
+
+@pytest.mark.parametrize(
+    ("pattern", "before", "after"),
+    [
+        ("email", "write to ada.l+x@mail.example.org, please", "write to [email], please"),
+        ("email", "decorate with @app.get and ship a@b", "decorate with @app.get and ship a@b"),
+        ("phone", "call +49 30 1234567 now", "call [phone] now"),
+        ("phone", "call (415) 555-0134", "call [phone]"),
+        ("phone", "in 1984 or 2026-11-24, 192.168.0.1, v1.2.3", "in 1984 or 2026-11-24, 192.168.0.1, v1.2.3"),
+        ("card", "pay with 4111 1111 1111 1111.", "pay with [card]."),
+        ("card", "order 4111 1111 1111 1112", "order 4111 1111 1111 1112"),
+        ("key", "my key is sk-proj-abcdefghijklmnop1234", "my key is [key]"),
+        ("key", "Authorization: Bearer abcdefghijklmnop.qrst", "Authorization: Bearer [key]"),
+        ("key", "AKIAIOSFODNN7EXAMPLE", "[key]"),
+        ("key", "task-force and risk-averse people", "task-force and risk-averse people"),
+    ],
+)
+def test_patterns(posthog: LocalPostHog, pattern: str, before: str, after: str) -> None:
+    properties = sent(posthog, {"gen_ai.input.messages": said(text(before))}, redact=pattern)
+    assert properties["$ai_input"][0]["content"] == after
+
+
+def test_a_pattern_reaches_every_place_of_content(posthog: LocalPostHog) -> None:
+    mail = "ada@example.com"
+    attributes = {
+        "gen_ai.system_instructions": json.dumps([text(mail)]),
+        "gen_ai.input.messages": said(
+            text(mail), {"type": "tool_call_response", "id": "1", "response": {"deep": [{"mail": mail}]}}
+        ),
+        "gen_ai.output.messages": said(
+            {"type": "tool_call", "id": "1", "name": "send", "arguments": {"to": mail}},
+            {"type": "reasoning", "content": mail},
+            role="assistant",
+        ),
+        "gen_ai.tool.definitions": json.dumps([{"type": "function", "name": "send", "description": mail}]),
+        "app.note": mail,
+        "app.notes": [mail, "x"],
+    }
+    properties = sent(posthog, attributes, redact="email")
+    assert mail not in json.dumps(properties)
+    assert json.dumps(properties).count("[email]") >= 7
+
+
+def test_callables_come_after_each_other_and_are_told_where(posthog: LocalPostHog) -> None:
+    places: set[str] = set()
+
+    def own(given: str, where: str) -> str:
+        places.add(where)
+        return given.upper()
+
+    properties = sent(
+        posthog, {"gen_ai.input.messages": said(text("to a@b.example")), "app.note": "x"}, redact=["email", own]
+    )
+    assert properties["$ai_input"][0]["content"] == "TO [EMAIL]"
+    assert {"input", "output", "app.note"} <= places
+
+
+@pytest.mark.parametrize("broken", [lambda given, where: 1 / 0, lambda given, where: None])
+def test_a_callable_that_fails_costs_the_content_and_not_the_event(posthog: LocalPostHog, broken: Any) -> None:
+    properties = sent(posthog, {}, redact=broken)
+    assert properties["$ai_input"][0]["content"] == "[removed: redaction failed]"
+    assert properties["$ai_input_tokens"] == 12
+
+
+# --- media
+
+IMAGES = {
+    "semantic conventions, blob": {"type": "blob", "mime_type": "image/png", "modality": "image", "content": PNG},
+    "OpenAI, data URL": {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+    "Anthropic": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+    "Gemini": {"inline_data": {"mime_type": "image/png", "data": PNG}},
+    "OpenAI, audio": {"type": "input_audio", "input_audio": {"data": PNG, "format": "wav"}},
+    "OpenAI, file": {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PNG}"}},
+    "in a text": {"type": "text", "content": f"see ![it](data:image/png;base64,{PNG}) there"},
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_media_are_replaced_by_type_size_and_hash(posthog: LocalPostHog, name: str) -> None:
+    properties = sent(posthog, {"gen_ai.input.messages": said(text("what is this?"), IMAGES[name])})
+    shown = json.dumps(properties["$ai_input"])
+    assert PNG[100:200] not in shown
+    assert "10,248 bytes" in shown
+    assert "sha256" in shown
+    assert "what is this?" in shown
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_media_may_be_kept_up_to_a_size(posthog: LocalPostHog, name: str) -> None:
+    attributes = {"gen_ai.input.messages": said(IMAGES[name])}
+    assert PNG in json.dumps(sent(posthog, attributes, keep_media=20_000)["$ai_input"])
+
+
+def test_larger_media_than_are_kept_are_replaced(posthog: LocalPostHog) -> None:
+    attributes = {"gen_ai.input.messages": said(IMAGES["OpenAI, data URL"])}
+    assert PNG not in json.dumps(sent(posthog, attributes, keep_media=10_000))
+
+
+def test_the_url_of_an_image_stays(posthog: LocalPostHog) -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://example.com/bird.png"}}
+    assert "https://example.com/bird.png" in json.dumps(sent(posthog, {"gen_ai.input.messages": said(part)}))
+
+
+def test_long_text_that_is_no_media_stays(posthog: LocalPostHog) -> None:
+    prose = "the swallow flies over the land " * 200
+    assert sent(posthog, {"gen_ai.input.messages": said(text(prose))})["$ai_input"][0]["content"] == prose
+
+
+# --- attributes
+
+
+def test_denied_attributes_are_not_read(posthog: LocalPostHog) -> None:
+    attributes = {"gen_ai.system_instructions": json.dumps([text("secret")]), "app.a": "x", "http.route": "/chat"}
+    properties = sent(posthog, attributes, deny_attributes=["gen_ai.system_instructions", "app.*"])
+    assert "secret" not in json.dumps(properties)
+    assert "app.a" not in properties
+    assert properties["http.route"] == "/chat"
+
+
+def test_only_allowed_attributes_pass(posthog: LocalPostHog) -> None:
+    properties = sent(posthog, {"app.a": "x", "http.route": "/chat"}, allow_attributes="app.*")
+    assert properties["app.a"] == "x"
+    assert "http.route" not in properties
+    assert properties["$ai_model"] == "gpt-5-mini"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://api.example/v1/models?key=AIzaSecret", "https://api.example/v1/models"),
+        ("https://user:secret@api.example/v1", "https://api.example/v1"),
+        ("https://api.example/a@b#secret", "https://api.example/a@b"),
+    ],
+)
+def test_urls_lose_their_keys(posthog: LocalPostHog, url: str, shown: str) -> None:
+    properties = sent(posthog, {"url.full": url, "gen_ai.openai.api_base": url})
+    assert (properties["$ai_request_url"], properties["$ai_base_url"]) == (shown, shown)
+    assert "ecret" not in json.dumps(properties)
