@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo test test-lowest lint types bench faults soak docs clean
+.PHONY: install demo test test-lowest lint types bench faults soak record docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -47,6 +47,10 @@ faults: install
 soak: install
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m tests.faults.soak
+
+# Records what a real library writes today: make record NAME=openinference-openai. Without a name it lists them.
+record: install
+	$(BIN)/python -W ignore -m tests.support.recorder $(NAME)
 
 docs: install
 	$(BIN)/python -m docs.generate

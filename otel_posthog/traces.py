@@ -7,7 +7,7 @@ over when parents are worked out, and asked for the user and session they carry.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from otel_posthog.ambient import Ambient
 from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
@@ -243,10 +243,12 @@ def _agree(one: Usage | None, two: Usage | None) -> bool:
 
 
 def _same_words(one: Operation, two: Operation) -> bool:
-    """The same question; without any content, the same numbers have to do."""
+    """The same question; without any content, the same numbers or the same failure have to do."""
     asked, asked_too = last_user_text(one.input), last_user_text(two.input)
     if asked is not None and asked_too is not None:
         return asked == asked_too
+    if one.failure is not None and two.failure is not None:
+        return None in (one.http_status, two.http_status) or one.http_status == two.http_status
     counted = (one.usage is not None and one.usage.input) and (two.usage is not None and two.usage.input)
     return bool(counted)
 
@@ -283,6 +285,8 @@ def complete_from(inner: Operation, outer: Operation, alone: bool = True) -> Non
         return
     if inner.cost is None:
         inner.cost = outer.cost
+    if inner.failure is not None and inner.failure.message is None and outer.failure is not None:
+        inner.failure = replace(inner.failure, message=outer.failure.message)
     if outer.usage is not None:
         inner.usage = _joined(inner.usage, outer.usage)
 

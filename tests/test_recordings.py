@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.support import recordings
-from tests.support.mapping import events_of
-from tests.support.truth import Fact, call_facts, telemetry_of
+from tests.support.truth import facts_of
 
 # Facts that the telemetry mentions without carrying them, as (recording, call, fact). Each has been looked at:
 # should one start to arrive, the test says so and the row goes.
@@ -55,25 +52,9 @@ NOT_CARRIED: dict[tuple[str, int, str], str] = {
 }
 
 
-def _events(name: str) -> list[dict[str, Any]]:
-    return events_of(recordings.spans(name), recordings.logs_by_span(name))
-
-
-def _facts(name: str) -> list[Fact]:
-    recording = recordings.load(name)
-    events = _events(name)
-    found: list[Fact] = []
-    for call in recording["calls"]:
-        ids = call.get("span_ids_finished_during_call") or ()
-        mine = [event for event in events if event["properties"]["$ai_span_id"] in ids]
-        if mine and call["scenario"] != "none":  # "none": the app's own observation, without a model
-            found += call_facts(call, telemetry_of(recording, call), mine)
-    return found
-
-
 @pytest.mark.parametrize("name", recordings.NAMES)
 def test_facts_of_calls_arrive(name: str) -> None:
-    facts = _facts(name)
+    facts = facts_of(recordings.load(name))
     assert facts
     wrong = {(name, fact.call, fact.name): fact.got for fact in facts if not fact.right}
     assert {key: got for key, got in wrong.items() if key not in NOT_CARRIED} == {}

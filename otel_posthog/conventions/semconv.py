@@ -145,10 +145,12 @@ def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
     _fill_first_token(operation, span, attributes)
     operation.finish_reasons = (
         operation.finish_reasons
-        or attributes.take(strings, "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason")
+        or attributes.take(
+            strings, "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "anthropic.message.stop_reason"
+        )
         or []
     )
-    attributes.drop("gen_ai.response.finish_reasons")
+    attributes.drop("gen_ai.response.finish_reasons", "anthropic.message.stop_reason")
     acting = attributes.peek(ACTORS.get(operation.kind, ""))
     operation.name = operation.name or (acting if isinstance(acting, str) and acting else None)
     if operation.tools is None:

@@ -142,7 +142,7 @@ os.kill(os.getpid(), 9)
 """
 _SHUTDOWN = """
 burst(tracer, spans)
-processor.stop(500)
+processor.stop(max(500, spans // 2))
 deadline = time.monotonic() + 20
 while processor.stats().pending > processor.stats().spooled and time.monotonic() < deadline: time.sleep(0.01)
 end()

@@ -57,13 +57,23 @@ def span_of(recorded: dict[str, Any]) -> ReadableSpan:
 
 def spans(name: str) -> list[ReadableSpan]:
     """All spans of a recording, in the order in which they ended."""
-    return [span_of(recorded) for recorded in load(name)["spans"]]
+    return spans_in(load(name))
+
+
+def spans_in(recording: dict[str, Any]) -> list[ReadableSpan]:
+    """As :func:`spans`, of a recording at hand."""
+    return [span_of(recorded) for recorded in recording["spans"]]
 
 
 def logs_by_span(name: str) -> dict[str, list[EventView]]:
     """The log records of a recording by span id, in the order in which they were emitted."""
+    return logs_in(load(name))
+
+
+def logs_in(recording: dict[str, Any]) -> dict[str, list[EventView]]:
+    """As :func:`logs_by_span`, of a recording at hand."""
     found: dict[str, list[EventView]] = defaultdict(list)
-    for record in load(name)["logs"]:
+    for record in recording["logs"]:
         found[record["span_id"]].append(
             EventView(record["event_name"] or "", record["attributes"] or {}, record["body"])
         )

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support import recordings
+from tests.support.mapping import events_of
+
 Json = Any
 
 
@@ -46,6 +49,18 @@ def telemetry_of(recording: dict[str, Any], call: dict[str, Any]) -> str:
     spans = [span for span in recording["spans"] if span["span_id"] in ids]
     logs = [log for log in recording["logs"] if log["span_id"] in ids]
     return json.dumps([spans, logs], ensure_ascii=False)
+
+
+def facts_of(recording: dict[str, Any]) -> list[Fact]:
+    """The facts of all calls of a recording, held against the events that its telemetry becomes."""
+    events = events_of(recordings.spans_in(recording), recordings.logs_in(recording))
+    found: list[Fact] = []
+    for call in recording["calls"]:
+        ids = call.get("span_ids_finished_during_call") or ()
+        mine = [event for event in events if event["properties"]["$ai_span_id"] in ids]
+        if mine and call["scenario"] != "none":  # "none": the app's own observation, without a model
+            found += call_facts(call, telemetry_of(recording, call), mine)
+    return found
 
 
 def call_facts(call: dict[str, Any], telemetry: str, events: list[dict[str, Any]]) -> Iterator[Fact]:

@@ -8,6 +8,7 @@ with FakeLLM() as llm:
 """
 
 from .drive_anthropic import ANTHROPIC_STEPS, drive_anthropic
+from .drive_frameworks import drive_langchain, drive_pydantic_ai
 from .drive_gemini import GEMINI_STEPS, drive_gemini
 from .drive_openai import (
     CHAT_STEPS,
@@ -29,7 +30,9 @@ __all__ = [
     "Step",
     "drive_anthropic",
     "drive_gemini",
+    "drive_langchain",
     "drive_openai_chat",
     "drive_openai_embeddings",
     "drive_openai_responses",
+    "drive_pydantic_ai",
 ]
