@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
 from opentelemetry import _logs, trace
 from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs import export as sdk_export
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_posthog.capture import Stats
@@ -124,6 +126,7 @@ def _global_logger_provider() -> LoggerProvider:
 # Spans and log records come to the entry points below without knowing of each other.
 _environment_records = LogRecords()
 _environment_exporters: WeakSet[PostHogSpanExporter] = WeakSet()
+_attached_to_logs: WeakSet[LoggerProvider] = WeakSet()
 
 
 class EnvironmentSpanExporter(PostHogSpanExporter):
@@ -143,6 +146,37 @@ class EnvironmentSpanExporter(PostHogSpanExporter):
             _environment_exporters.add(self)
 
 
+# The names before SDK 1.39 come last.
+_LogRecordExporter: Any = getattr(sdk_export, "LogRecordExporter", None) or sdk_export.LogExporter
+_LOGS_EXPORTED = (getattr(sdk_export, "LogRecordExportResult", None) or sdk_export.LogExportResult).SUCCESS
+
+
+class EnvironmentLogExporter(_LogRecordExporter):  # type: ignore[misc]  # see above
+    """Behind ``OTEL_LOGS_EXPORTER=posthog``, for setups that read the SDK's variables without
+    ``opentelemetry-instrument``.
+
+    The SDK batches log records (``OTEL_BLRP_SCHEDULE_DELAY``, a second) while spans wait longer, so content comes in
+    time. Where :func:`attach_log_records` has run, the records have come already.
+    """
+
+    def __init__(self) -> None:
+        self._processor = PostHogLogRecordProcessor(_environment_records)
+
+    def export(self, batch: Sequence[Any]) -> Any:
+        """Remember the records for their spans. Never raises."""
+        if _environment_exporters and not _attached_to_logs:
+            for record in batch:
+                self._processor.on_emit(record)
+        return _LOGS_EXPORTED
+
+    def shutdown(self) -> None:
+        """Nothing to close: the span exporter owns the records."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Nothing is buffered here."""
+        return True
+
+
 def attach_log_records() -> None:
     """Entry point ``opentelemetry_pre_instrument``: run by ``opentelemetry-instrument`` once the SDK is set up.
 
@@ -152,3 +186,4 @@ def attach_log_records() -> None:
     provider = _logs.get_logger_provider()
     if isinstance(provider, LoggerProvider) and _environment_exporters:
         provider.add_log_record_processor(PostHogLogRecordProcessor(_environment_records))
+        _attached_to_logs.add(provider)

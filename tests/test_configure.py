@@ -282,6 +282,26 @@ def test_beside_an_exporter_of_log_records(posthog: LocalPostHog) -> None:
     assert_one_whole_call(posthog)
 
 
+def test_with_our_exporter_of_log_records_too(posthog: LocalPostHog) -> None:
+    assert instrumented(posthog, f"{APP}\ncall()", OTEL_LOGS_EXPORTER="posthog") == ("", "")
+    assert_one_whole_call(posthog)
+
+
+def test_where_only_the_sdk_reads_the_variables(posthog: LocalPostHog) -> None:
+    code = f"""
+from opentelemetry.sdk._configuration import _initialize_components
+_initialize_components()
+{APP}
+call()
+from opentelemetry import _logs
+_logs.get_logger_provider().force_flush()
+"""
+    variables = {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url, "OTEL_METRICS_EXPORTER": "none"}
+    done = run_python(code, {**variables, "OTEL_TRACES_EXPORTER": "posthog", "OTEL_LOGS_EXPORTER": "posthog"})
+    assert done.returncode == 0, done.stderr
+    assert_one_whole_call(posthog)
+
+
 def test_settings_come_from_the_environment(posthog: LocalPostHog) -> None:
     instrumented(
         posthog,
