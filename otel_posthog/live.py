@@ -18,6 +18,7 @@ from otel_posthog.spans import SpanView
 from otel_posthog.traces import Node
 
 MOST_TRACES = 10_000  # live traces; at the bound the one that was touched least lately is forgotten
+MOST_OPEN = 10_000  # open spans of one trace; then the one that started first is not waited for
 MOST_ENDED = 2_000  # ended spans remembered of one trace, for those that are still to come
 FORGET_AFTER = 3_600.0  # seconds without a start or an end; a span that never ends leaks nothing
 
@@ -71,6 +72,10 @@ class LiveTraces:
             trace.open[context.span_id] = span
             if ambient is not None:
                 trace.ambient[context.span_id] = ambient
+            if len(trace.open) > MOST_OPEN:
+                oldest = next(iter(trace.open))
+                del trace.open[oldest]
+                trace.ambient.pop(oldest, None)
             trace.touched = time.monotonic()
             above = parent.get_span_context() if parent is not None else None
             if parent is None or above is None or parent.end_time is not None:
