@@ -13,7 +13,7 @@ def check(mode: Mode, result: Result, outage_at_shutdown: bool = False) -> None:
     assert stats.accepted == stats.delivered + lost + stats.pending, result
     assert stats.accepted == result.sent, result
     assert stats.pending == 0, result
-    allowed = mode.drops | ({"shutdown", "http_503"} if outage_at_shutdown else frozenset())
+    allowed = mode.drops | ({"shutdown", "http_503", "timeout"} if outage_at_shutdown else frozenset())
     assert set(stats.dropped) <= allowed, result
     assert result.stored == stats.delivered, result
     assert mode.loses_answers or result.duplicates == 0, result

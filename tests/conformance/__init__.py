@@ -1,0 +1,1 @@
+"""PostHog's own conformance suite for SDKs, run by hand; see adapter.py."""
