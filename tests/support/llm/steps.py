@@ -5,6 +5,7 @@ The records have the shape of the recordings' ``calls``.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -113,6 +114,9 @@ def _record(i: int, step: Step, call: Call, span_ids: SpanIds) -> Record:
     except Exception as error:  # whatever a client raises is what the app sees
         kind = type(error)
         record["exception_seen_by_app"] = f"{kind.__module__}.{kind.__qualname__}: {error}"
+    # A stream that was left early closes when it is collected. Now, because httpcore deadlocks where that happens
+    # during the next call, under the lock of its pool.
+    gc.collect()
     record["end_unix_nano"] = time.time_ns()
     record["error"] = "exception_seen_by_app" in record
     finished = [span_id for span_id in span_ids() if span_id not in earlier]
