@@ -293,6 +293,12 @@ class Settings:
         "The largest request body, in bytes before compression. PostHog refuses more than 20 MiB.",
     )
     max_batch_events: int = _option(500, _number(int, 1, 10_000, "events"), "The most events in one request.")
+    historical_migration: bool = _option(
+        False,
+        _flag,
+        "Whether the events are a migration of old ones: PostHog then takes them on a slower way of their own. For "
+        'backfills only, and not with `endpoint="event"`.',
+    )
     capture_content: bool = _option(
         True,
         _flag,
@@ -369,6 +375,8 @@ class Settings:
                 object.__setattr__(self, option.name, option.metadata["check"](option.name, value))
         if self.compression == "zstd" and self.endpoint != "v1":
             raise _fail("compression", self.compression, "only endpoint='v1' takes it")
+        if self.historical_migration and self.endpoint == "event":
+            raise _fail("historical_migration", True, "endpoint='event' cannot say so")
         if self.client_key is not None and self.client_certificate is None:
             raise _fail("client_key", self.client_key, "it must come with client_certificate")
 

@@ -33,6 +33,7 @@ OPTIONS: list[tuple[str, Any, Any, str, Any]] = [
     ("client_certificate", None, __file__, __file__, __file__),
     ("max_batch_bytes", 5 * 1024 * 1024, 4096, "2048", 2048),
     ("max_batch_events", 500, 3, "7", 7),
+    ("historical_migration", False, True, "true", True),
     ("capture_content", True, False, "false", False),
     ("capture_spans", True, False, "0", False),
     ("capture_unmapped", True, False, "off", False),
@@ -83,6 +84,11 @@ def test_a_client_key_comes_with_its_certificate() -> None:
 def test_zstd_is_for_the_newer_contract_alone() -> None:
     assert load(compression="zstd", endpoint="v1").compression == "zstd"
     assert refusal(compression="zstd").startswith("compression is 'zstd': only endpoint='v1' takes it")
+
+
+def test_a_migration_needs_an_endpoint_that_can_say_so() -> None:
+    refused = refusal(historical_migration=True, endpoint="event")
+    assert refused.startswith("historical_migration is True: endpoint='event' cannot say so")
 
 
 def test_options_for_code_only_have_no_variable() -> None:

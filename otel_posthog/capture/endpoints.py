@@ -34,15 +34,19 @@ class Endpoint:
     max_event_bytes: int
     max_events: int | None = None
 
-    def body(self, api_key: str, events: Sequence[Encoded], created_at: str, sent_at: str) -> bytes:
-        """A request body; the times are RFC 3339 in UTC."""
-        if self.version == 1:
-            return _wrapped({"created_at": created_at}, events)
-        head = {"api_key": api_key, "sent_at": sent_at}
+    def body(
+        self, api_key: str, events: Sequence[Encoded], created_at: str, sent_at: str, historical: bool = False
+    ) -> bytes:
+        """A request body; the times are RFC 3339 in UTC. ``historical`` marks a batch as a migration of old events."""
+        head: dict[str, str | bool] = (
+            {"created_at": created_at} if self.version else {"api_key": api_key, "sent_at": sent_at}
+        )
         if self.max_events == 1:
             (event,) = events
             return orjson.dumps(head)[:-1] + b"," + event.body[1:]
-        return _wrapped(head, events)
+        if historical:
+            head["historical_migration"] = True
+        return b"".join((orjson.dumps(head)[:-1], b',"batch":[', b",".join(event.body for event in events), b"]}"))
 
     def headers(self, api_key: str, attempt: int, request_id: str, sent_at: str) -> dict[str, str]:
         """The headers; ``attempt`` counts from 1, and ``request_id`` stays the same over all of them."""
@@ -56,10 +60,6 @@ class Endpoint:
                 "PostHog-Request-Timestamp": sent_at,
             }
         return headers
-
-
-def _wrapped(head: dict[str, str], events: Sequence[Encoded]) -> bytes:
-    return b"".join((orjson.dumps(head)[:-1], b',"batch":[', b",".join(event.body for event in events), b"]}"))
 
 
 _AI = Endpoint("ai", "/i/v0/ai/batch/", 0, AI_EVENT_LIMIT)

@@ -37,6 +37,7 @@ class Transport:
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._api_key, self._host = settings.api_key, settings.host
+        self._historical = settings.historical_migration
         self._ledger = ledger
         self._compression = settings.compression
         self._compress = _compressor(settings.compression)
@@ -56,7 +57,7 @@ class Transport:
         """Send a batch once and wait for the answer, ``patience`` seconds at the most. Does not raise."""
         # The time of this attempt: the server takes the difference to its own clock for clock skew.
         sent_at = utc_now()
-        body = self._compress(endpoint.body(self._api_key, batch, created_at, sent_at))
+        body = self._compress(endpoint.body(self._api_key, batch, created_at, sent_at, self._historical))
         headers = endpoint.headers(self._api_key, attempt, request_id, sent_at)
         if self._compression != "none":
             headers["Content-Encoding"] = self._compression

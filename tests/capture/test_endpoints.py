@@ -147,6 +147,13 @@ def test_headers_and_body_of_version_1(deliver_to: DeliverTo) -> None:
     assert sent["properties"].keys() == {"text"}
 
 
+@pytest.mark.parametrize("endpoint", ["ai", "batch", "v1"])
+def test_a_migration_of_old_events_says_so(deliver_to: DeliverTo, endpoint: str) -> None:
+    with ScriptedServer(lambda request, before: results(request)) as server:
+        deliver_to(server.url, endpoint=endpoint, historical_migration=True).send([v1()])
+    assert server.requests[0].document["historical_migration"] is True
+
+
 def test_only_what_it_asks_for_again_is_sent_again(deliver_to: DeliverTo) -> None:
     events = [v1(number=number) for number in range(4)]
     again = events[1].uuid

@@ -1,7 +1,8 @@
 """The HTTP service by which PostHog's conformance suite for SDKs drives our delivery.
 
 The suite (https://github.com/PostHog/posthog-sdk-test-harness) knows events, not spans, so it is given what is below
-the mapping: events are encoded, batched, sent and retried by the package. Run by hand, once for each contract::
+the mapping: events are encoded, batched, sent and retried by the package. Run by hand, once for each contract (v0, v1,
+v1-zstd); its tests of feature flags are about something else::
 
     python -m tests.conformance.adapter v0 8080
     posthog-test-harness run --adapter-url http://127.0.0.1:8080 --sdk-type server
@@ -34,7 +35,8 @@ from otel_posthog.events import Event
 
 CAPABILITIES = {
     "v0": ["capture_v0", "capture_ai_v0", "encoding_gzip"],
-    "v1": ["capture_v1", "encoding_gzip", "encoding_zstd"],
+    "v1": ["capture_v1", "encoding_gzip"],
+    "v1-zstd": ["capture_v1", "encoding_zstd"],
 }
 # The suite asks for the analytics endpoint alone.
 CHAIN = (endpoints_module._V1,)
@@ -105,6 +107,7 @@ class Adapter:
 
     def __init__(self, contract: str) -> None:
         self.contract = contract
+        self.compression = "zstd" if contract == "v1-zstd" else "gzip"
         self.sdk: Sdk | None = None
 
     async def health(self, request: Request) -> JSONResponse:
@@ -124,7 +127,8 @@ class Adapter:
             "api_key": given["api_key"],
             "host": given["host"],
             "session": session,
-            "compression": "gzip" if given.get("enable_compression") else "none",
+            "compression": self.compression if given.get("enable_compression") else "none",
+            "historical_migration": bool(given.get("historical_migration")),
             "max_retries": given.get("max_retries"),
         }
         chains = {"batch": "batch", "ai": "ai"} if self.contract == "v0" else {"batch": "v1"}
@@ -134,7 +138,7 @@ class Adapter:
             }
         properties = {"$geoip_disable": True} if given.get("disable_geoip") else {}
         interval = given.get("flush_interval_ms", 500) / 1000
-        version = int(self.contract == "v1")
+        version = int(self.contract != "v0")
         return Sdk(version, clients, ledger, session, given.get("flush_at", 100), interval, properties)
 
     async def init(self, request: Request) -> JSONResponse:
