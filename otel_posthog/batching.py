@@ -48,6 +48,7 @@ class Batcher:
         self._condition = threading.Condition()
         self._queue: deque[Released] = deque()
         self.queued = self._bytes = 0  # spans, and about how many bytes they have
+        self.in_hand = 0  # spans that have left the queue and are not events yet; whoever maps them says when
         self._in_flight = False
         self._wanted = False  # somebody waits for the queue to be empty
         self._failed = 0  # batches that did not arrive whole
@@ -84,6 +85,10 @@ class Batcher:
     def _count(self, released: Released, sign: int) -> None:
         self.queued += sign * len(released.spans)
         self._bytes += sign * released.size
+
+    def nothing_in_hand(self) -> None:
+        """The spans of the batch that is being delivered have become events, which others count."""
+        self.in_hand = 0
 
     def wake(self) -> None:
         """Make sure that the thread runs: something waits that it must poll for."""
@@ -141,6 +146,7 @@ class Batcher:
                 return
             arrived = self._deliver(batch)
             with self._condition:
+                self.in_hand = 0
                 self._failed += not arrived
                 self._in_flight = False
                 if not self._queue:
@@ -166,6 +172,7 @@ class Batcher:
                 self._count(released, -1)
                 count += len(released.spans)
                 batch.append(released)
+            self.in_hand = count
             if stopping and not batch:
                 self._in_flight = False
                 self._wanted = False

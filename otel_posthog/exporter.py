@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.context import attach, detach, set_value
@@ -92,9 +92,11 @@ class PostHogSpanExporter(SpanExporter):
         relatives: Sequence[Node] = (),
         whole: bool = False,
         timeout: float | None = None,
+        on_mapped: Callable[[], None] | None = None,
     ) -> bool:
         """Deliver what the nodes say; ``relatives`` only tell where they belong, and if ``whole`` they are all that
-        there are. ``timeout`` in seconds; default: the setting. Never raises."""
+        there are. ``timeout`` in seconds; default: the setting. ``on_mapped`` is called when they have become events.
+        Never raises."""
         if self._settings.disabled:
             return True
         if os.getpid() != self._pid:  # forked by a server that does not tell Python of it
@@ -107,6 +109,8 @@ class PostHogSpanExporter(SpanExporter):
         try:
             events = self.mapper.events_of(nodes, relatives, whole)
             complete = len(events) >= sum(node.operation is not None for node in nodes)
+            if on_mapped is not None:
+                on_mapped()
             return self._client.send(events, timeout) and complete
         except Exception as error:  # a bug of ours must not reach the app
             self._ledger.warn("export", f"an export to PostHog failed: {type(error).__name__}", logging.ERROR)

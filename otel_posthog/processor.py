@@ -108,7 +108,7 @@ class PostHogSpanProcessor(SpanProcessor):
         self.exporter.finish_by(deadline)
         arrived = self._batcher.stop(seconds)
         self.exporter.shutdown(timeout_millis=round(max(0.0, deadline - time.monotonic()) * 1000))
-        return arrived
+        return arrived and not self.exporter.stats().pending
 
     def _queue_what_waits(self) -> None:
         for released in self._live.due(everything=True):
@@ -117,7 +117,7 @@ class PostHogSpanProcessor(SpanProcessor):
     @property
     def queued(self) -> int:
         """Spans that have ended and are not events yet."""
-        return self._batcher.queued + self._live.waiting
+        return self._batcher.queued + self._batcher.in_hand + self._live.waiting
 
     def stats(self) -> Stats:
         """The exporter's counters, and the spans that wait here."""
@@ -150,7 +150,9 @@ class PostHogSpanProcessor(SpanProcessor):
             relatives.pop((node.view.trace_id, node.view.span_id), None)
         # On disk they wait for the next time; in memory they are tried until they are too old.
         timeout = settings.timeout if settings.spool_dir else settings.retry_for
-        arrived = exporter.export_nodes(nodes, list(relatives.values()), whole=True, timeout=timeout)
+        arrived = exporter.export_nodes(
+            nodes, list(relatives.values()), whole=True, timeout=timeout, on_mapped=self._batcher.nothing_in_hand
+        )
         for released, mapped in sent:
             self._live.sent(released, [mapper.remembered(node) for node in mapped])
         return arrived

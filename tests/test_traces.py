@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -146,7 +146,6 @@ kinds = st.sampled_from([CHAT, AGENT, TOOL, HTTP, {}])
 trees = st.lists(st.tuples(kinds, st.integers(0, 30)), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(trees, st.randoms(use_true_random=False))
 def test_in_any_tree_parents_exist_and_calls_count_once(tree: list[tuple[dict[str, Any], int]], random: Any) -> None:
     parents = [None if i == 0 or up % (i + 1) == i else up % i + 1 for i, (_, up) in enumerate(tree)]

@@ -55,7 +55,7 @@ def play(app: App, spans: list[tuple[str, int | None, bool]], random: Any) -> di
     return kinds
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SPANS, st.randoms(use_true_random=False))
 def test_any_tree(spans: list[tuple[str, int | None, bool]], random: Any) -> None:
     with LocalPostHog() as posthog:

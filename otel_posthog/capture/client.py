@@ -32,6 +32,7 @@ class CaptureClient:
         self._rejected = RejectedEvents(settings) if settings.rejected_dir else None
         self._spool = Spool(settings, ledger) if settings.spool_dir else None
         self._draining = threading.Lock()
+        self._finishing = False
         self._failures = 0  # in a row, of the spool
         self._resume_at = 0.0
 
@@ -39,6 +40,7 @@ class CaptureClient:
         """Deliver events; ``True`` if PostHog took them all. ``timeout`` in seconds covers retries too."""
         deadline = time.monotonic() + (self._settings.timeout if timeout is None else timeout)
         drops = _Drops(self._drop)
+        brings_more = bool(events)
         self._ledger.accepted(len(events))
         if self._spool is not None:
             events = self._spool.add(events)  # what the disk does not take
@@ -49,11 +51,16 @@ class CaptureClient:
             if outcome.kind == "retry":
                 outcome = replace(outcome, detail=f"{outcome.detail}, until the time was up")
             drops([event for event, _ in same], outcome)
-        self._drain(deadline, drops)
+        self._drain(deadline, drops, brings_more)
+        if self._finishing and brings_more:
+            return not drops.count  # what is on disk is sent last
         return not drops.count and (self._spool is None or not self._spool.count)
 
-    def _drain(self, deadline: float, drops: _Drops) -> None:
-        """Send what is in the spool, one try for each batch. After a failure nothing is tried for a while."""
+    def _drain(self, deadline: float, drops: _Drops, brings_more: bool) -> None:
+        """Send what is in the spool, one try for each batch. After a failure nothing is tried for a while.
+
+        At the end all that is queued comes to disk first: so it waits while calls bring more.
+        """
         spool = self._spool
         if spool is None or self.unauthorized:  # what is on disk waits for the next process and a right key
             return
@@ -62,6 +69,8 @@ class CaptureClient:
         try:
             spool.adopt()
             while self._resume_at <= time.monotonic() < deadline:
+                if self._finishing and brings_more:
+                    return
                 stored = spool.oldest(self._settings.max_batch_events, self._settings.max_batch_bytes)
                 if not stored:
                     return
@@ -101,7 +110,8 @@ class CaptureClient:
         return stats if spool is None else replace(stats, spooled=spool.count, spool_bytes=spool.size)
 
     def finish_by(self, deadline: float) -> None:
-        """Begin no request after this moment of :func:`time.monotonic`."""
+        """Begin no request after this moment of :func:`time.monotonic`; what still comes is the last."""
+        self._finishing = True
         self._delivery.finish_by(deadline)
 
     def close(self) -> None:

@@ -303,9 +303,20 @@ def test_a_clock_that_is_set_back_loses_nothing(tmp_path: Path, monkeypatch: pyt
     assert len(spool.oldest(10, 10**9)) == 3
 
 
+MADE: list[Spool] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while MADE:
+        MADE.pop().close()
+
+
 def make(directory: Path, **options: Any) -> tuple[Spool, Ledger]:
     ledger = Ledger()
-    return Spool(Settings.load({}, api_key=KEY, spool_dir=directory, **options), ledger), ledger
+    MADE.append(Spool(Settings.load({}, api_key=KEY, spool_dir=directory, **options), ledger))
+    return MADE[-1], ledger
 
 
 class SpoolModel(RuleBasedStateMachine):
@@ -364,7 +375,7 @@ def model(tmp_path: Path) -> Iterator[type[SpoolModel]]:
 
 def test_the_spool_is_a_queue(model: type[SpoolModel]) -> None:
     machine = model.TestCase()
-    machine.settings = hypothesis_settings(max_examples=40, stateful_step_count=15, deadline=None)
+    machine.settings = hypothesis_settings(max_examples=40, stateful_step_count=15)
     machine.runTest()
 
 

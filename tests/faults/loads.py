@@ -144,7 +144,8 @@ _SHUTDOWN = """
 burst(tracer, spans)
 processor.stop(max(500, spans // 2))
 deadline = time.monotonic() + 20
-while processor.stats().pending > processor.stats().spooled and time.monotonic() < deadline: time.sleep(0.01)
+def unsettled(stats): return stats.queued or stats.pending > stats.spooled
+while unsettled(processor.stats()) and time.monotonic() < deadline: time.sleep(0.01)
 end()
 """
 _RECOVER = """
