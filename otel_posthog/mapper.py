@@ -141,9 +141,8 @@ class Mapper:
             try:
                 silent = node.ambient is not None and node.ambient.capture_content is False
                 self._privacy.clean(node.operation)
-                event = event_of(
-                    node.operation, node.view, node.parent_id, self._silent_shape if silent else self._shape
-                )
+                shape = self._silent_shape if silent else self._shape
+                event = event_of(node.operation, node.view, node.parent_id, shape, node.trace_id)
                 events.append(encode(event, self._version))
                 if node.heads_trace:
                     events.append(encode(trace_of(event), self._version))
@@ -154,11 +153,10 @@ class Mapper:
     def _sample(self, nodes: Sequence[Node]) -> None:
         if self._sampler.keeps_all:
             return
-        failed = {node.view.trace_id for node in nodes if node.operation is not None and node.operation.failure}
+        failed = {node.trace_id for node in nodes if node.operation is not None and node.operation.failure}
         for node in nodes:
             if node.operation is not None:
-                trace_id = node.view.trace_id
-                node.operation.sample_rate = self._sampler.rate_of(trace_id, trace_id in failed)
+                node.operation.sample_rate = self._sampler.rate_of(node.trace_id, node.trace_id in failed)
                 if node.operation.sample_rate is None:
                     node.operation = None
                     self._left_out(1, "sampled", None)

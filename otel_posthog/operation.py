@@ -6,7 +6,7 @@ absent key) always means "not stated": zero and empty are values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -115,8 +115,8 @@ class Tool:
 class Usage:
     """Token counts, as the provider counted them.
 
-    ``cache_inside`` says whether ``cache_read`` and ``cache_write`` are part of ``input``. Each reader states it
-    for its convention; it is asked nowhere else.
+    ``cache_inside`` says whether ``cache_read`` and ``cache_write`` are part of ``input``, ``reasoning_inside`` whether
+    ``reasoning`` is part of ``output``. Each reader states it for its convention; it is asked nowhere else.
     """
 
     input: int | None = None
@@ -128,6 +128,7 @@ class Usage:
     cache_write_1h: int | None = None
     reasoning: int | None = None
     cache_inside: bool = True
+    reasoning_inside: bool = True
     # Tokens by modality: ("audio", "input") -> 12
     by_modality: dict[tuple[str, str], int] = field(default_factory=dict)
     cache_read_audio: int | None = None
@@ -220,3 +221,11 @@ class Operation:
     def is_call(self) -> bool:
         """Whether this is a call of a model: only these are priced."""
         return self.kind in ("generation", "embedding")
+
+
+def last_user_text(messages: Sequence[Message] | None) -> str | None:
+    """The text of the last user message: what an agent was asked."""
+    for message in reversed(messages or ()):
+        if message.role == "user":
+            return "\n".join(p.text for p in message.parts if isinstance(p, Text)) or None
+    return None

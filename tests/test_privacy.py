@@ -14,7 +14,7 @@ from tests.support.made import made_span
 from tests.support.mapping import events_of
 
 OFF = Shape(content=False)
-WITHOUT_CONTENT = {"google-adk"}  # recorded without it
+WITHOUT_CONTENT = {"google-adk", "mistralai-native_1.12"}  # recorded without it
 
 
 def said_in(name: str) -> set[str]:

@@ -112,18 +112,58 @@ def test_calls_below_one_agent_all_stay() -> None:
 QUESTION = '[{"role": "user", "parts": [{"type": "text", "content": "%s"}]}]'
 
 
+OTHER_TRACE = "1" * 32
+
+
+def within(attributes: dict[str, Any], duration: float = 0.5) -> ReadableSpan:
+    """A record of another instrumentation, in a trace of its own, a millisecond after span 1 began."""
+    return made_span(
+        attributes=attributes, trace_id=OTHER_TRACE, span_id=id_of(2), scope="openai", start=START + 1_000_000,
+        duration=duration,
+    )  # fmt: skip
+
+
 def twins(question: str = "hi", other: str = "hi", **inner: Any) -> list[str]:
     one = {**CHAT, "gen_ai.input.messages": QUESTION % question, "gen_ai.usage.input_tokens": 31}
     two = {**CHAT, "gen_ai.input.messages": QUESTION % other, **inner}
     outer = span(1, None, one, scope="langchain", duration=1.0)
-    within = made_span(
-        attributes=two, trace_id="1" * 32, span_id=id_of(2), scope="openai", start=START + 1_000_000, duration=0.5
-    )
-    return [event["event"] for event in events_of([within, outer])]
+    return [event["event"] for event in events_of([within(two), outer])]
 
 
 def test_the_same_call_in_two_traces_counts_once() -> None:
     assert twins() == ["$ai_generation", "$ai_trace"]
+
+
+def test_a_record_in_a_trace_of_its_own_is_shown_where_the_call_was_made() -> None:
+    asked = {**CHAT, "gen_ai.input.messages": QUESTION % "hi", "gen_ai.usage.input_tokens": 31}
+    agent = span(3, None, AGENT, scope="langchain", duration=2.0)
+    events = by_id([within(asked), span(1, 3, asked, scope="langchain", duration=1.0), agent])
+    inner = events[id_of(2)]["properties"]
+    assert (inner["$ai_trace_id"], inner["$ai_parent_id"]) == (TRACE_ID, id_of(1))
+    assert events[id_of(2)]["distinct_id"] == events[id_of(3)]["distinct_id"]
+
+
+def test_a_record_that_says_nothing_is_the_second_one() -> None:
+    asked = {**CHAT, "gen_ai.input.messages": QUESTION % "hi", "gen_ai.usage.input_tokens": 31}
+    events = by_id([within(CHAT), span(1, None, asked, scope="langchain", duration=1.0)])
+    assert events[id_of(1)]["event"] == "$ai_generation"
+    assert events[id_of(2)]["event"] == "$ai_trace"
+
+
+def test_a_record_of_the_beginning_of_a_stream_is_the_second_one() -> None:
+    begun = {**CHAT, "gen_ai.request.stream": True, "gen_ai.input.messages": QUESTION % "hi"}
+    whole = {**begun, "gen_ai.usage.input_tokens": 31}
+    events = by_id([span(1, None, begun, scope="mlflow", duration=0.1), within(whole, duration=3.0)])
+    assert (events[id_of(1)]["event"], events[id_of(2)]["event"]) == ("$ai_trace", "$ai_generation")
+    assert "$ai_input_tokens" not in events[id_of(1)]["properties"]
+
+
+def test_a_record_without_a_model_needs_the_same_provider() -> None:
+    inner = {**CHAT, "gen_ai.provider.name": "openai", "gen_ai.usage.input_tokens": 31}
+    for provider, kinds in (("openai", ["$ai_generation", "$ai_trace"]), ("anthropic", ["$ai_generation"] * 2)):
+        outer = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.usage.input_tokens": 31}
+        spans = [within(inner), span(1, None, outer, name="openai.chat", scope="langchain")]
+        assert [event["event"] for event in events_of(spans)] == kinds
 
 
 def test_other_words_or_numbers_are_another_call() -> None:

@@ -117,3 +117,29 @@ def test_synonyms_and_forms_of_counts(attribute: str, prop: str, value: Any) -> 
 def test_what_is_no_count_is_absent(value: Any) -> None:
     (event,) = events_of([made_span(attributes={"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": value})])
     assert "$ai_input_tokens" not in event["properties"]
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(input=18, output=211, total=229, reasoning=192),
+        Usage(input=18, output=19, total=229, reasoning=192),
+        Usage(input=18, output=19, total=229),
+        Usage(input=18, output=19, total=37, reasoning=192),
+    ],
+)
+def test_the_thoughts_of_gemini_are_output_however_they_were_counted(usage: Usage) -> None:
+    properties = priced(usage, "gemini", "gemini-2.5-pro")
+    assert (properties["$ai_output_tokens"], properties["$ai_reasoning_tokens"]) == (211, 192)
+    assert properties["$ai_total_tokens"] == 229
+
+
+def test_fewer_thoughts_than_output_are_outside_where_the_convention_says_so() -> None:
+    properties = priced(Usage(input=18, output=400, total=418, reasoning=192, reasoning_inside=False), "gemini")
+    assert (properties["$ai_output_tokens"], properties["$ai_total_tokens"]) == (592, 610)
+
+
+def test_a_total_that_does_not_add_up_is_nobodys_thoughts_elsewhere() -> None:
+    properties = priced(Usage(input=18, output=19, total=229))
+    assert (properties["$ai_output_tokens"], properties["$ai_total_tokens"]) == (19, 229)
+    assert "$ai_reasoning_tokens" not in properties

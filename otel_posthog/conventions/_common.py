@@ -46,7 +46,10 @@ _SCOPE_PROVIDERS = (
 def complete(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     """Fill in what is the same in all conventions, then hand over what nobody claimed."""
     _state(operation, attributes)
-    operation.finish_reasons = [_finish_reason(reason) for reason in operation.finish_reasons]
+    operation.finish_reasons = [_finish_reason(reason) for reason in operation.finish_reasons if reason]
+    for message in operation.output or ():
+        if message.finish_reason:
+            message.finish_reason = _finish_reason(message.finish_reason)
     if operation.http_status is None:
         operation.http_status = attributes.take(
             lambda v: http_status(v) or integer("?"), "http.response.status_code", "http.status_code"
@@ -92,6 +95,9 @@ def _provider_by_scope(scope: str) -> str | None:
 def _place(operation: Operation, attributes: Attributes) -> None:
     """Base and request URL. ``server.address`` alone has no scheme: it is stated only where the port settles it."""
     url = attributes.take(text, "url.full", "http.url")
+    if url is not None and url.endswith("#stream"):  # the Mistral SDK's name for a stream
+        url = url.removesuffix("#stream")
+        operation.streaming = True
     if operation.request_url is None:
         operation.request_url = url
     address = attributes.take(text, "server.address", "net.peer.name")
@@ -99,6 +105,8 @@ def _place(operation: Operation, attributes: Attributes) -> None:
     scheme = attributes.take(text, "url.scheme")
     if operation.base_url is not None or address is None:
         return
+    if port is not None and address.endswith(f":{port}"):
+        address = address.removesuffix(f":{port}")
     if "://" in address:
         operation.base_url = address
     elif port in (None, 80, 443):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otel_posthog.conventions._attributes import plain, state
-from otel_posthog.conventions._parts import first, part_of, parts_of, result_value, string, text_in, tool_call
+from otel_posthog.conventions._parts import first, part_of, parts_of, result_value, string, tool_call
 from otel_posthog.operation import (
     Json,
     Media,
@@ -51,13 +51,15 @@ _MESSAGE_KEYS = frozenset(
 
 _SEMCONV_KEYS = frozenset(("role", "parts", "name", "finish_reason"))
 
+_FINISH_KEYS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
+
 # Without a role, one of these makes an object a message all the same.
 _ANSWER_KEYS = frozenset(("content", "tool_calls", "function_call", "finish_reason"))
 
 
 def role_of(role: Json, default: str) -> str:
     """PostHog's role for a role of any provider."""
-    return _ROLES.get(role, role) if isinstance(role, str) and role else default
+    return _ROLES.get(role, role) if isinstance(role, str) and role and role != "unknown" else default
 
 
 def message_of(value: Json, default_role: str = "user") -> Message | None:
@@ -90,7 +92,10 @@ def message_of(value: Json, default_role: str = "user") -> Message | None:
     for kept in ("annotations", "images"):
         if value.get(kept):
             extra[kept] = value[kept]
-    finish = string(first(value, "finish_reason", "finishReason", "stop_reason"))
+    finish = string(first(value, *_FINISH_KEYS))
+    stated = value.get("response_metadata")  # LangChain
+    if finish is None and isinstance(stated, Mapping):
+        finish = string(first(dict(stated), *_FINISH_KEYS))
     return Message(role, parts, string(value.get("name")), finish or None, extra)
 
 
@@ -106,7 +111,8 @@ def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
         return {"type": value.get("type"), **value["data"]}
     message = value.get("message")
     if isinstance(message, Mapping):
-        return {**message, "finish_reason": first(value, "finish_reason", "finishReason", "stop_reason")}
+        inner = _unwrapped(dict(message))
+        return {**inner, "finish_reason": first(value, *_FINISH_KEYS)}
     return value
 
 
@@ -139,12 +145,15 @@ def _content_parts(value: dict[str, Any], role: str) -> list[Part]:
     if isinstance(value.get("function_call"), dict):
         calls = [*calls, value["function_call"]] if isinstance(calls, list) else [value["function_call"]]
     if isinstance(calls, list):
-        said = {(p.id, p.name) for p in parts if isinstance(p, ToolCall)}
+        said = {(p.id, p.name): p for p in parts if isinstance(p, ToolCall)}
         for call in calls:
             part = tool_call(call) if isinstance(call, dict) else Other(call)
-            # LangChain repeats the calls that Anthropic content blocks already hold.
-            if not said or (getattr(part, "id", None), getattr(part, "name", None)) not in said:
+            # LangChain repeats the calls that Anthropic content blocks already hold; of a stream only it has the whole.
+            same = said.get((part.id, part.name)) if isinstance(part, ToolCall) else None
+            if same is None:
                 parts.append(part)
+            elif isinstance(part, ToolCall):
+                same.arguments = same.arguments or part.arguments
     return parts
 
 
@@ -262,14 +271,3 @@ def _choice(body: dict[str, Any]) -> dict[str, Any]:
     if message is not None:
         body["content"] = message
     return {"role": "assistant", **body}
-
-
-def last_user_text(messages: Sequence[Message] | None) -> str | None:
-    """The text of the last user message: what an agent was asked."""
-    for message in reversed(messages or ()):
-        if message.role == "user":
-            return "\n".join(p.text for p in message.parts if isinstance(p, Text)) or None
-    return None
-
-
-__all__ = ["last_user_text", "legacy_messages", "message_of", "messages_of", "system_of", "text_in", "tools_of"]

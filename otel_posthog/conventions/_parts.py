@@ -7,11 +7,13 @@ Shapes: OpenTelemetry GenAI 1.37+ (``text``, ``tool_call``, ``tool_call_response
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 
+from otel_posthog.conventions._attributes import UnusableError, python_literal
 from otel_posthog.operation import Json, Media, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 
 JsonObject = dict[str, Any]
@@ -97,14 +99,16 @@ def is_text_part(part: Json) -> bool:
 
 def text_part(part: JsonObject) -> Part:
     value = first(part, "content", "text", "value")
-    return Text(value) if isinstance(value, str) else Other(part)
+    return _text_or_part(value) if isinstance(value, str) else Other(part)
 
 
 def reasoning(part: JsonObject) -> Part:
     source = part.get("reasoningContent")
     if isinstance(source, dict):  # Bedrock Converse
         part = source["reasoningText"] if isinstance(source.get("reasoningText"), dict) else source
-    found = text_in(first(part, "thinking", "content", "text", "summary", "reasoning"))
+    written = first(part, "thinking", "content", "text", "summary", "reasoning")
+    listed = decoded(written) if isinstance(written, str) and written.startswith('[{"') else written
+    found = text_in(listed) or text_in(written)
     signature = string(first(part, "signature", "encrypted_content", "data"))
     return Reasoning(found, signature)
 
@@ -241,7 +245,31 @@ def part_of(value: Json) -> Part | None:
         reader = next((_BY_KEY[key] for key in value if key in _BY_KEY and value[key] is not None), None)
     if reader is None and isinstance(value.get("text"), str):
         reader = text_part
+    if kind == "text" and all(value.get(name) is None for name in ("content", "text", "value")):
+        return None
     return reader(value) if reader is not None else Other(value)
+
+
+def _is_part(value: Json) -> bool:
+    return isinstance(value, dict) and ("type" in value or (len(value) == 1 and not _BY_KEY.keys().isdisjoint(value)))
+
+
+# Parts without a type that some instrumentations write as text, as JSON or as a ``repr``.
+_WRITTEN_AS_TEXT = ("reasoningContent", "function_call", "function_response", "inline_data", "file_data", "toolUse",
+                    "toolResult")  # fmt: skip
+_TEXT_OF_PART = re.compile(rf"""\{{['"](?:{"|".join(_WRITTEN_AS_TEXT)})['"]: ?\{{""")
+_TEXT_OF_CALL = re.compile(r"""\{.*['"]type['"]: ?['"]tool_use['"].*\}\Z""", re.DOTALL)
+
+
+def _text_or_part(text: str) -> Part:
+    if text[:1] == "{" and (_TEXT_OF_PART.match(text) or _TEXT_OF_CALL.match(text)):
+        try:
+            value = python_literal(text)
+        except UnusableError:
+            return Text(text)
+        if isinstance(value, dict) and (len(value) == 1 or value.get("type") == "tool_use"):
+            return part_of(value) or Text(text)
+    return Text(text)
 
 
 def parts_of(content: Json) -> list[Part]:
@@ -252,7 +280,17 @@ def parts_of(content: Json) -> list[Part]:
             listed = orjson.loads(content)
         except ValueError:
             listed = None
-        if isinstance(listed, list) and all(isinstance(p, dict) and "type" in p for p in listed):
+        if isinstance(listed, list) and all(map(_is_part, listed)):
             content = listed
     items = content if isinstance(content, (list, tuple)) else [content]
-    return [part for part in map(part_of, items) if part is not None]
+    parts: list[Part] = []
+    said: dict[tuple[str | None, str], ToolCall] = {}
+    for part in map(part_of, items):
+        if isinstance(part, ToolCall) and part.id:
+            same = said.setdefault((part.id, part.name), part)
+            if same is not part:  # OpenLLMetry's LangChain writes a call as text and as a call
+                same.arguments = same.arguments or part.arguments
+                continue
+        if part is not None:
+            parts.append(part)
+    return parts

@@ -97,7 +97,9 @@ def read_request(operation: Operation, request: Json) -> None:
     if isinstance(given, list) and given and all(isinstance(item, list) for item in given):
         given = [message for batch in given for message in batch]  # LangChain groups messages by prompt
     found = messages_of(given, "user")
-    instructions = first(body, "system", "instructions", "system_instruction", "systemInstruction", "system_prompt")
+    config = body.get("config")
+    names = ("system", "instructions", "system_instruction", "systemInstruction", "system_prompt")
+    instructions = first({**(config if isinstance(config, Mapping) else {}), **body}, *names)
     system = system_of(instructions)
     if found is not None or system:
         operation.input = [*system, *(found or [])]
@@ -112,7 +114,9 @@ def read_response(operation: Operation, response: Json) -> None:
             operation.output = messages_of(response, "assistant")
         return
     body = dict(response)
-    model = first(body, "model", "model_version", "modelVersion")
+    if isinstance(body.get("llm_output"), Mapping):  # LangChain: what the provider said beside its generations
+        body = {**body["llm_output"], **body}
+    model = first(body, "model", "model_version", "modelVersion", "model_name")
     if isinstance(model, str) and model:
         operation.response_model = operation.response_model or model
     identity = first(body, "id", "responseId", "response_id")
@@ -213,6 +217,9 @@ def usage_of(stated: Mapping[str, Any]) -> Usage:
     usage = Usage()
     for field, paths in _USAGE:
         setattr(usage, field, _count(stated, paths))
+    lives = (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
+    if lives and not usage.cache_write:
+        usage.cache_write = lives  # LangChain then says 0
     for key, paths in _USAGE_BY_MODALITY:
         count = _count(stated, paths)
         if count is not None:

@@ -68,7 +68,8 @@ PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
 USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input", ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")),
     ("output", ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")),
-    ("total", ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "gen_ai.client.token.usage")),
+    ("total", ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "mistral_ai.request.total_tokens",
+               "gen_ai.client.token.usage")),
     ("cache_read", ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
                     "gen_ai.usage.cached_input_tokens", "gen_ai.usage.details.cache_read_tokens",
                     "gen_ai.usage.text.cache_read.input_tokens", "gen_ai.usage.details.cached_tokens",
@@ -106,6 +107,9 @@ CACHE_OUTSIDE_SCOPES = (
     "openlit.instrumentation.anthropic",
     "openlit.instrumentation.bedrock",
 )
+
+# Likewise where the provider counts the reasoning outside the output (recordings: OpenLIT 1.45 for Gemini).
+REASONING_OUTSIDE_SCOPES = ("openlit.instrumentation.google", "openlit.instrumentation.vertexai")
 
 COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input", ("gen_ai.cost.input_cost", "gen_ai.usage.cost.input", "gen_ai.usage.input_cost")),

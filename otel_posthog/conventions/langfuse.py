@@ -12,7 +12,8 @@ from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, state, strings, structure, text
 from otel_posthog.conventions._common import merge_metadata
 from otel_posthog.conventions._failures import status_in
-from otel_posthog.conventions._messages import messages_of
+from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._parts import string
 from otel_posthog.conventions._payloads import (
     looks_like_request,
     merge_usage,
@@ -116,9 +117,11 @@ def _read_trace(operation: Operation, attributes: Attributes) -> None:
     reason = operation.metadata.get("finish_reason")
     if isinstance(reason, str) and reason:
         operation.finish_reasons = [reason]
+    # LangChain apps state user and session in the metadata of a run.
     user = attributes.take(text, "langfuse.user.id", "langfuse.trace.user.id")
-    operation.user = operation.user or user
+    operation.user = operation.user or user or string(operation.metadata.pop("langfuse_user_id", None))
     session = attributes.take(text, "langfuse.session.id", "langfuse.trace.session.id")
+    session = session or string(operation.metadata.pop("langfuse_session_id", None))
     operation.session = operation.session or session
     attributes.drop("langfuse.internal.is_app_root", "langfuse.internal.as_root")
 
@@ -131,6 +134,7 @@ def _unquoted(value: Any) -> Json:
 
 
 def _read_content(operation: Operation, given: Json, answered: Json) -> None:
+    given = _without_tools(operation, given)
     if looks_like_request(given):
         read_request(operation, given)
     operation.input = operation.input or messages_of(_arguments(given))
@@ -139,6 +143,22 @@ def _read_content(operation: Operation, given: Json, answered: Json) -> None:
     if isinstance(answered, dict) and ("choices" in answered or "content" in answered or "role" in answered):
         read_response(operation, answered)
     operation.output = operation.output or messages_of(answered, "assistant")
+
+
+def _without_tools(operation: Operation, given: Json) -> Json:
+    """LangChain's handler writes the tool definitions as messages of the role ``tool``, which answer no call."""
+    if not isinstance(given, list):
+        return given
+    tools = [m for m in given if _defines_tool(m)]
+    operation.tools = tools_of([m["content"] for m in tools])
+    return [m for m in given if m not in tools] if operation.tools else given
+
+
+def _defines_tool(message: Json) -> bool:
+    if not isinstance(message, dict) or message.get("role") != "tool" or message.get("tool_call_id"):
+        return False
+    content = message.get("content")
+    return isinstance(content, dict) and ("function" in content or "input_schema" in content)
 
 
 def _arguments(given: Json) -> Json:

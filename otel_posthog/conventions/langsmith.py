@@ -16,6 +16,7 @@ from otel_posthog.conventions._attributes import (
     text,
 )
 from otel_posthog.conventions._common import set_provider
+from otel_posthog.conventions._failures import status_in
 from otel_posthog.conventions._payloads import (
     looks_like_request,
     merge_usage,
@@ -24,7 +25,7 @@ from otel_posthog.conventions._payloads import (
     read_response,
     usage_of,
 )
-from otel_posthog.operation import Json, Kind, Operation
+from otel_posthog.operation import Failure, Json, Kind, Operation
 from otel_posthog.spans import SpanView
 
 _METADATA = "langsmith.metadata."
@@ -68,7 +69,15 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     for name, value in attributes.take_prefix(_METADATA).items():
         operation.metadata[name] = state(value)
     semconv.fill(operation, span, attributes)
+    if span.status_code == "OK":
+        operation.failure = _failure(span)
     return operation
+
+
+def _failure(span: SpanView) -> Failure | None:
+    """A status that was OK once stays OK, even where the run fails after all; only a failed run has an exception."""
+    message = next((e.attributes.get("exception.message") for e in span.events if e.name == "exception"), None)
+    return Failure(message=message, status=status_in(message)) if isinstance(message, str) else None
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:

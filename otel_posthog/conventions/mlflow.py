@@ -23,6 +23,7 @@ from otel_posthog.conventions._payloads import (
     read_response,
     usage_of,
 )
+from otel_posthog.conventions._reprs import is_bare_object
 from otel_posthog.operation import Json, Kind, Operation, ToolCall
 from otel_posthog.spans import SpanView
 
@@ -66,6 +67,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     usage = attributes.take(structure, "mlflow.chat.tokenUsage")
     given = attributes.take(unquoted, "mlflow.spanInputs")
     answered = attributes.take(unquoted, "mlflow.spanOutputs")
+    if is_bare_object(answered):  # a stream that was not read yet
+        answered = None
     _read_answer_usage(operation, usage, answered)
     operation.tools = tools_of(attributes.take(structure, "mlflow.chat.tools"))
     if operation.kind in ("generation", "embedding"):
@@ -74,15 +77,15 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
             _drop_repeated(operation, attributes, given)
         elif given is not None:
             operation.input_state = given
+        parameters = attributes.take(structure, "invocation_params")  # LangChain's
+        if isinstance(parameters, dict):
+            read_parameters(operation, parameters)
         if operation.kind == "generation":
             read_response(operation, answered)
             _restore_streamed_calls(operation, span)
     else:
         operation.input_state, operation.output_state = given, answered
-    if any(event.name.startswith("mlflow.chunk.item") for event in span.events) and operation.streaming is None:
-        operation.streaming = True
-    if operation.streaming:
-        _read_first_token(operation, span)
+    _read_stream(operation, span)
     attributes.drop("mlflow.traceRequestId", "mlflow.spanLogLevel")
     semconv.fill(operation, span, attributes)
     return operation
@@ -108,7 +111,8 @@ def _read_answer_usage(operation: Operation, usage: Json, answered: Json) -> Non
         merge_usage(operation, usage_of(own))
     if isinstance(usage, dict):
         summary = usage_of(usage)
-        summary.cache_inside = operation.provider not in ("anthropic", "bedrock")
+        if not summary.cache_inside:  # not settled by its total
+            summary.cache_inside = operation.provider not in ("anthropic", "bedrock")
         merge_usage(operation, summary)
 
 
@@ -150,7 +154,14 @@ def _add_piece(calls: dict[int, dict[str, str]], piece: Json) -> None:
         call[key] += piece["function"].get(key) or ""
 
 
-def _read_first_token(operation: Operation, span: SpanView) -> None:
-    times = [e.time_unix_nano for e in span.events if e.name.startswith("mlflow.chunk.item") and e.time_unix_nano]
-    if times and min(times) >= span.start_unix_nano:
-        operation.time_to_first_token = (min(times) - span.start_unix_nano) / 1e9
+# An event for each chunk of a stream: MLflow's own, and LangChain's.
+_CHUNKS = ("mlflow.chunk.item", "new_token")
+
+
+def _read_stream(operation: Operation, span: SpanView) -> None:
+    times = [event.time_unix_nano for event in span.events if event.name.startswith(_CHUNKS)]
+    if times:
+        operation.streaming = True
+        first_chunk = min(filter(None, times), default=0)
+        if first_chunk >= span.start_unix_nano:
+            operation.time_to_first_token = (first_chunk - span.start_unix_nano) / 1e9

@@ -23,7 +23,8 @@ from otel_posthog.conventions._attributes import (
     text,
 )
 from otel_posthog.conventions._common import set_provider
-from otel_posthog.conventions._messages import legacy_messages, messages_of, system_of, text_in, tools_of
+from otel_posthog.conventions._messages import legacy_messages, messages_of, system_of, tools_of
+from otel_posthog.conventions._parts import text_in
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._semconv_tables import (
     ACTORS,
@@ -32,9 +33,10 @@ from otel_posthog.conventions._semconv_tables import (
     KINDS,
     MODALITIES_INDEX,
     PARAMETERS_INDEX,
+    REASONING_OUTSIDE_SCOPES,
     USAGE_INDEX,
 )
-from otel_posthog.operation import Cost, Kind, Message, Operation, Usage
+from otel_posthog.operation import Cost, Kind, Message, Operation, Reasoning, Usage
 from otel_posthog.spans import EventView, SpanView
 
 DETAILS = "gen_ai.client.inference.operation.details"
@@ -119,8 +121,11 @@ def _kind_by_content(attributes: Attributes) -> Kind | None:
         return "tool"
     asked = "gen_ai.request.model" in attributes or "gen_ai.response.model" in attributes
     counted = any(name.startswith("gen_ai.usage.") for name in attributes)
-    if asked and (counted or "gen_ai.response.id" in attributes or "gen_ai.output.messages" in attributes):
-        return "generation"
+    # The Mistral SDK before 2.0 has the HTTP request and the model only.
+    requested = "http.request.method" in attributes and ("http.url" in attributes or "url.full" in attributes)
+    answered = "gen_ai.response.id" in attributes or "gen_ai.output.messages" in attributes
+    if asked and (counted or requested or answered):
+        return "embedding" if "embed" in str(attributes.peek("gen_ai.request.model")) else "generation"
     return "agent" if "gen_ai.agent.name" in attributes else None
 
 
@@ -156,6 +161,7 @@ def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
     if operation.tools is None:
         found = attributes.take(structure_or_prefix, "gen_ai.tool.definitions", "gen_ai.request.tools")
         operation.tools = tools_of(found)
+    attributes.drop("gen_ai.tool.definitions")
     prompt = attributes.take(text, "gen_ai.prompt.name")
     operation.prompt_name = operation.prompt_name or prompt
     version = attributes.take(state, "gen_ai.prompt.version")
@@ -170,7 +176,12 @@ def _model_in_name(name: str) -> str | None:
 
 def _fill_first_token(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     """Seconds to the first chunk. Strands writes milliseconds; OpenLIT writes it for calls that did not stream."""
-    seconds = attributes.take(number, "gen_ai.response.time_to_first_chunk", "gen_ai.response.time_to_first_token")
+    seconds = attributes.take(
+        number,
+        "gen_ai.response.time_to_first_chunk",
+        "gen_ai.response.time_to_first_token",
+        "gen_ai.client.operation.time_to_first_chunk",
+    )
     at_server = attributes.take(number, "gen_ai.server.time_to_first_token")
     if seconds is None and at_server is not None:
         seconds = at_server / 1000 if span.scope_name.startswith("strands.") else at_server
@@ -180,7 +191,10 @@ def _fill_first_token(operation: Operation, span: SpanView, attributes: Attribut
 
 def _fill_usage(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     if operation.usage is None:
-        operation.usage = Usage(cache_inside=not span.scope_name.startswith(CACHE_OUTSIDE_SCOPES))
+        operation.usage = Usage(
+            cache_inside=not span.scope_name.startswith(CACHE_OUTSIDE_SCOPES),
+            reasoning_inside=not span.scope_name.startswith(REASONING_OUTSIDE_SCOPES),
+        )
     for field, count in attributes.take_all(USAGE_INDEX).items():
         if getattr(operation.usage, field) is None:
             setattr(operation.usage, field, count)
@@ -212,6 +226,9 @@ def _fill_messages(operation: Operation, span: SpanView, attributes: Attributes)
     system = system_of(instructions)
     if system and not _holds(given, system):
         given = [*system, *(given or [])]
+    thoughts = attributes.take(text, "gen_ai.content.reasoning")  # OpenLIT
+    if thoughts is not None and answered:
+        answered[-1].parts.insert(0, Reasoning(thoughts))
     operation.input = operation.input or given or None
     operation.output = operation.output or answered or None
 

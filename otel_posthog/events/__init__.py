@@ -50,8 +50,14 @@ class Shape:
     properties: Mapping[str, Any] | None = None
 
 
-def event_of(operation: Operation, span: SpanView, parent_id: str | None, shape: Shape) -> Event:
-    """The event of an operation; ``parent_id`` is the span id of the nearest span that is sent, if there is one."""
+def event_of(
+    operation: Operation, span: SpanView, parent_id: str | None, shape: Shape, trace_id: str | None = None
+) -> Event:
+    """The event of an operation; ``parent_id`` is the span id of the nearest span that is sent, if there is one.
+
+    ``trace_id`` is the trace that it is shown in; default: the span's own.
+    """
+    trace_id = trace_id or span.trace_id
     name = _name(operation, span)
     is_call = name in (GENERATION, EMBEDDING)
     properties: dict[str, Json] = {}
@@ -60,7 +66,7 @@ def event_of(operation: Operation, span: SpanView, parent_id: str | None, shape:
     properties.update(shape.properties or {})
     rows: tuple[Property, ...] = (*COMMON, *CALL) if is_call else (*COMMON, *STATE)
     if operation.verdict is None:
-        _place_in_tree(properties, operation, span, parent_id, name)
+        _place_in_tree(properties, operation, span, trace_id, parent_id, name)
     else:
         rows = COMMON
         properties.update(verdict_properties(operation.verdict, span, shape.content))
@@ -81,7 +87,7 @@ def event_of(operation: Operation, span: SpanView, parent_id: str | None, shape:
         properties.update(token_properties(operation))
     distinct_id, known = distinct_id_of(
         operation,
-        span.trace_id,
+        trace_id,
         _resource_text(span, "posthog.distinct_id"),
         _resource_text(span, "user.id"),
         shape.distinct_id,
@@ -130,13 +136,13 @@ def _name(operation: Operation, span: SpanView) -> str:
 
 
 def _place_in_tree(
-    properties: dict[str, Json], operation: Operation, span: SpanView, parent_id: str | None, name: str
+    properties: dict[str, Json], operation: Operation, span: SpanView, trace_id: str, parent_id: str | None, name: str
 ) -> None:
-    properties["$ai_trace_id"] = span.trace_id
+    properties["$ai_trace_id"] = trace_id
     properties["$ai_span_id"] = span.span_id
     properties["$ai_span_name"] = operation.name or span.name
     if name != TRACE:
-        properties["$ai_parent_id"] = parent_id or span.trace_id
+        properties["$ai_parent_id"] = parent_id or trace_id
     latency = operation.latency
     if latency is None:
         latency = max(0, span.end_unix_nano - span.start_unix_nano) / 1e9

@@ -26,16 +26,17 @@ def token_properties(operation: Operation) -> Tokens:
     cache_write = usage.cache_write
     if cache_write is None and (usage.cache_write_5m is not None or usage.cache_write_1h is not None):
         cache_write = (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
+    output, reasoning = _output_and_reasoning(operation, usage)
     counts: dict[str, int | bool | None] = {
         "$ai_input_tokens": usage.input,
-        "$ai_output_tokens": output_tokens(usage),
-        "$ai_total_tokens": usage.total,
+        "$ai_output_tokens": output,
+        "$ai_total_tokens": _total(usage, output),
         "$ai_cache_read_input_tokens": usage.cache_read,
         "$ai_cache_creation_input_tokens": cache_write,
         "$ai_cache_creation_5m_input_tokens": usage.cache_write_5m,
         "$ai_cache_creation_1h_input_tokens": usage.cache_write_1h,
         "$ai_cache_read_audio_tokens": usage.cache_read_audio,
-        "$ai_reasoning_tokens": usage.reasoning,
+        "$ai_reasoning_tokens": reasoning,
         "$ai_web_search_count": usage.web_searches,
     }
     for (modality, direction), count in usage.by_modality.items():
@@ -52,14 +53,31 @@ def token_properties(operation: Operation) -> Tokens:
     return {name: count for name, count in counts.items() if count is not None}
 
 
-def output_tokens(usage: Usage) -> int | None:
-    """Output including reasoning, as every provider bills it.
+def _output_and_reasoning(operation: Operation, usage: Usage) -> tuple[int | None, int | None]:
+    """Output including reasoning, as every provider bills it, and the reasoning.
 
     Gemini counts thoughts apart, and some instrumentations copy that: then the stated total only adds up with the
-    reasoning on top, or there is more reasoning than output.
+    reasoning on top, or there is more reasoning than output. Others copy its output and its total alone.
     """
-    output, reasoning = usage.output, usage.reasoning
-    if output is None or not reasoning:
-        return output
-    adds_up = usage.total is not None and usage.input is not None and usage.total == usage.input + output + reasoning
-    return output + reasoning if adds_up or reasoning > output else output
+    output, reasoning, beyond = usage.output, usage.reasoning, _beyond_input_and_output(usage)
+    if output is None:
+        return output, reasoning
+    if reasoning:
+        outside = not usage.reasoning_inside or beyond == reasoning or reasoning > output
+        return output + reasoning if outside else output, reasoning
+    if beyond > 0 and operation.provider in ("gemini", "vertex_ai"):
+        return output + beyond, beyond
+    return output, reasoning
+
+
+def _beyond_input_and_output(usage: Usage) -> int:
+    if usage.total is None or usage.input is None or usage.output is None:
+        return 0
+    return usage.total - usage.input - usage.output
+
+
+def _total(usage: Usage, output: int | None) -> int | None:
+    """The stated total; one that was summed up without the reasoning, with it."""
+    if usage.total is None or output is None or usage.output is None or _beyond_input_and_output(usage) != 0:
+        return usage.total
+    return usage.total + output - usage.output

@@ -27,7 +27,7 @@ def events_of(
     nodes = [Node(view, conventions.read(view)) for view in views]
     connect(nodes)
     return [
-        orjson.loads(encode(event_of(node.operation, node.view, node.parent_id, shape or Shape())).body)
+        orjson.loads(encode(event_of(node.operation, node.view, node.parent_id, shape or Shape(), node.trace_id)).body)
         for node in nodes
         if node.operation is not None
     ]
