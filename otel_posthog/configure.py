@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
 from opentelemetry import _logs, trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs import export as sdk_export
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_posthog.capture import Stats
+from otel_posthog.conventions import Reader
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.logs import LogRecords, PostHogLogRecordProcessor
 from otel_posthog.processor import PostHogSpanProcessor
@@ -57,14 +61,19 @@ def configure(
     *,
     tracer_provider: TracerProvider | None = None,
     logger_provider: LoggerProvider | None = None,
+    readers: Sequence[Reader] = (),
     **options: Any,
 ) -> Handle:
     """Send the AI spans of this process to PostHog.
 
     Attaches to the given providers, else to the global ones; where there is no global provider yet, one is set.
     The logger provider matters because the official instrumentations put prompts and answers in log records.
-    A second call for the same provider, key and host attaches nothing more,
-    unless the first has been shut down.
+    ``readers`` are readers of your own conventions, asked before the built-in ones; ``options`` are those of
+    :class:`~otel_posthog.Settings`.
+
+    A second call for the same provider, key and host attaches nothing more, unless the first has been shut down;
+    neither does a call where ``OTEL_TRACES_EXPORTER=posthog`` has set everything up. Options that differ then are
+    warned of.
 
     Raises:
         ConfigurationError: an option cannot be used, or the global provider is not the SDK's.
@@ -75,13 +84,27 @@ def configure(
     for processor, provider in list(_attached.items()):
         same = processor.exporter.destination == (settings.api_key, settings.host)
         if provider() is spans and same and not processor.is_shut_down:
+            _warn_of_differences(settings, processor.exporter.settings, options)
             return Handle(spans, logs, processor)
-    processor = PostHogSpanProcessor(exporter=PostHogSpanExporter(settings=settings))
+    if spans is trace.get_tracer_provider():
+        for exporter in _environment_exporters:
+            exporter.replace_with(settings)
+    return _attach(settings, spans, logs, readers)
+
+
+def _attach(settings: Settings, spans: TracerProvider, logs: LoggerProvider, readers: Sequence[Reader] = ()) -> Handle:
+    processor = PostHogSpanProcessor(exporter=PostHogSpanExporter(settings=settings, readers=readers))
     # First the records, so that no span ends without its content.
     logs.add_log_record_processor(PostHogLogRecordProcessor(processor.exporter.log_records))
     spans.add_span_processor(processor)
     _attached[processor] = ref(spans)
     return Handle(spans, logs, processor)
+
+
+def _warn_of_differences(asked: Settings, used: Settings, options: Mapping[str, Any]) -> None:
+    ignored = [name for name in options if getattr(asked, name) != getattr(used, name)]
+    if ignored:
+        logger.warning("PostHog is configured already: %s stays as the first time.", ", ".join(ignored))
 
 
 def flush(timeout_millis: int = 30000) -> bool:
@@ -125,25 +148,64 @@ def _global_logger_provider() -> LoggerProvider:
 
 # Spans and log records come to the entry points below without knowing of each other.
 _environment_records = LogRecords()
-_environment_exporters: WeakSet[PostHogSpanExporter] = WeakSet()
-_attached_to_logs: WeakSet[LoggerProvider] = WeakSet()
+_environment_exporters: WeakSet[EnvironmentSpanExporter] = WeakSet()
 
 
-class EnvironmentSpanExporter(PostHogSpanExporter):
+class EnvironmentSpanExporter(SpanExporter):
     """The exporter behind ``OTEL_TRACES_EXPORTER=posthog``: all settings from the environment.
 
-    A mistake in them is logged once; the app and its other exporters go on.
+    A mistake in them is logged once; the app and its other exporters go on. Where :func:`attach_processors` has run,
+    or the app calls :func:`configure`, the span processor does the work and this exporter rests.
     """
 
     def __init__(self) -> None:
-        try:
-            settings = Settings.load()
-        except ConfigurationError as error:
-            logger.error("Nothing is sent to PostHog: %s", error)
-            settings = Settings(disabled=True, api_key="phc_disabled")
-        super().__init__(settings=settings, log_records=_environment_records)
-        if not settings.disabled:
-            _environment_exporters.add(self)
+        self._exporter: PostHogSpanExporter | None = None
+        self._rests_from: float = math.inf  # nanoseconds since the epoch
+        self.settings = Settings(disabled=True, api_key="phc_disabled")
+        with _mistakes_logged():
+            self.settings = Settings.load()
+        _environment_exporters.add(self)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether spans go to PostHog from here."""
+        return not self.settings.disabled and self._rests_from == math.inf
+
+    def replace_with(self, settings: Settings) -> None:
+        """Leave what ends from now on to a processor with these settings, if they are for the same project."""
+        if (settings.api_key, settings.host) == (self.settings.api_key, self.settings.host):
+            self._rests_from = time.time_ns()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """As :class:`~otel_posthog.PostHogSpanExporter`, for spans that nobody else sends."""
+        own = [span for span in spans if (span.end_time or 0) < self._rests_from]
+        if not own or self.settings.disabled:
+            return SpanExportResult.SUCCESS
+        if self._exporter is None:
+            with _mistakes_logged():
+                self._exporter = PostHogSpanExporter(settings=self.settings, log_records=_environment_records)
+        if self._exporter is None:
+            self.settings = replace(self.settings, disabled=True)
+            return SpanExportResult.FAILURE
+        return self._exporter.export(own)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """As :class:`~otel_posthog.PostHogSpanExporter`."""
+        return self._exporter is None or self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        """As :class:`~otel_posthog.PostHogSpanExporter`."""
+        if self._exporter is not None:
+            self._exporter.shutdown()
+
+
+@contextmanager
+def _mistakes_logged() -> Iterator[None]:
+    """A mistake in the environment's settings must not end the app's whole setup of OpenTelemetry."""
+    try:
+        yield
+    except ConfigurationError as error:
+        logger.error("Nothing is sent to PostHog: %s", error)
 
 
 # The names before SDK 1.39 come last.
@@ -156,7 +218,7 @@ class EnvironmentLogExporter(_LogRecordExporter):  # type: ignore[misc]  # see a
     ``opentelemetry-instrument``.
 
     The SDK batches log records (``OTEL_BLRP_SCHEDULE_DELAY``, a second) while spans wait longer, so content comes in
-    time. Where :func:`attach_log_records` has run, the records have come already.
+    time. Where :func:`attach_processors` has run, the records have come already.
     """
 
     def __init__(self) -> None:
@@ -164,7 +226,7 @@ class EnvironmentLogExporter(_LogRecordExporter):  # type: ignore[misc]  # see a
 
     def export(self, batch: Sequence[Any]) -> Any:
         """Remember the records for their spans. Never raises."""
-        if _environment_exporters and not _attached_to_logs:
+        if any(exporter.is_active for exporter in _environment_exporters):
             for record in batch:
                 self._processor.on_emit(record)
         return _LOGS_EXPORTED
@@ -177,13 +239,15 @@ class EnvironmentLogExporter(_LogRecordExporter):  # type: ignore[misc]  # see a
         return True
 
 
-def attach_log_records() -> None:
+def attach_processors() -> None:
     """Entry point ``opentelemetry_pre_instrument``: run by ``opentelemetry-instrument`` once the SDK is set up.
 
-    The SDK would put an exporter of log records behind a batching processor, where content comes too late for its
-    span; so the processor is added here.
+    The SDK puts exporters behind its own batching, which knows neither the context of a span nor its ancestors, and
+    to which the content in log records comes too late; so our processors are attached here, as by :func:`configure`.
     """
-    provider = _logs.get_logger_provider()
-    if isinstance(provider, LoggerProvider) and _environment_exporters:
-        provider.add_log_record_processor(PostHogLogRecordProcessor(_environment_records))
-        _attached_to_logs.add(provider)
+    provider = trace.get_tracer_provider()
+    for exporter in _environment_exporters:
+        if isinstance(provider, TracerProvider) and exporter.is_active:
+            with _mistakes_logged():
+                _attach(exporter.settings, provider, _global_logger_provider())
+            exporter.replace_with(exporter.settings)

@@ -69,7 +69,7 @@ ALLOWED: dict[str, set[str]] = {
         "forking",
         "metrics",
     },
-    "configure": {"settings", "exporter", "processor", "logs", "capture"},
+    "configure": {"settings", "exporter", "processor", "logs", "capture", "conventions"},
     "serverless": {"configure"},
     "local": {"_version"},
     "cli": {"_version", "local"},

@@ -13,9 +13,10 @@ from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_posthog import ConfigurationError, configure
-from otel_posthog.configure import EnvironmentSpanExporter, attach_log_records
+from otel_posthog import ConfigurationError, Reader, configure
+from otel_posthog.configure import EnvironmentSpanExporter, attach_processors
 from otel_posthog.local import LocalPostHog
+from otel_posthog.operation import Operation
 from tests.support.processes import run_python
 from tests.support.spans import CHAT
 
@@ -118,6 +119,28 @@ spans.get_tracer("app").start_span("given", attributes=attributes).end()
 def test_configured_twice_is_one_event(posthog: LocalPostHog) -> None:
     run(posthog, f"{CONFIGURE}\nassert configure() == configure()\ncall()")
     assert_one_whole_call(posthog)
+
+
+def test_options_that_come_too_late_are_warned_of(posthog: LocalPostHog, caplog: pytest.LogCaptureFixture) -> None:
+    provider, records = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    given = {"tracer_provider": provider, "logger_provider": records}
+    handle = configure("phc_test", posthog.url, redact=["email"], **given)
+    configure("phc_test", posthog.url, redact=["email"], **given)
+    assert caplog.text == ""
+    configure("phc_test", posthog.url, redact=["email"], capture_content=False, **given)
+    assert "PostHog is configured already: capture_content stays as the first time." in caplog.text
+    handle.shutdown()
+
+
+def test_readers_of_ones_own(posthog: LocalPostHog) -> None:
+    own = Reader("acme", lambda span: "acme.model" in span.attributes, lambda span, attributes: Operation("generation"))
+    provider = TracerProvider(shutdown_on_exit=False)
+    handle = configure(
+        "phc_test", posthog.url, readers=[own], tracer_provider=provider, logger_provider=LoggerProvider()
+    )
+    provider.get_tracer("acme").start_span("ask", attributes={"acme.model": "m"}).end()
+    assert handle.shutdown()
+    assert [event["event"] for event in posthog.events()] == ["$ai_generation"]
 
 
 def test_configured_for_two_projects_is_an_event_for_each() -> None:
@@ -246,7 +269,7 @@ def test_the_exporter_is_found_by_its_name() -> None:
 
 def test_the_log_records_hook_is_found_by_its_name() -> None:
     (found,) = entry_points(group="opentelemetry_pre_instrument", name="posthog")
-    assert found.load() is attach_log_records
+    assert found.load() is attach_processors
 
 
 def instrumented(posthog: LocalPostHog, code: str, **env: str) -> tuple[str, str]:
@@ -317,9 +340,54 @@ def test_settings_come_from_the_environment(posthog: LocalPostHog) -> None:
 
 
 def test_together_with_configure_it_is_still_one_event(posthog: LocalPostHog) -> None:
-    """The uuid comes from the span, so that PostHog counts it once even if it is sent twice."""
     instrumented(posthog, f"{CONFIGURE}\nconfigure()\ncall()")
-    assert len(posthog.events()) == 1
+    assert_one_whole_call(posthog)
+
+
+def test_configured_where_only_the_sdk_reads_the_variables_it_is_still_one_event(posthog: LocalPostHog) -> None:
+    code = f"""
+from opentelemetry.sdk._configuration import _initialize_components
+_initialize_components()
+{CONFIGURE}
+call("before")
+configure()
+call("after")
+"""
+    variables = {"OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "posthog", "OTEL_LOGS_EXPORTER": "posthog"}
+    run(posthog, code, **variables)
+    names = [event["properties"]["$ai_span_name"] for event in posthog.events()]
+    assert sorted(names) == ["after", "before"]
+    assert {event["deliveries"] for event in posthog.events()} == {1}
+
+
+def test_context_and_server_spans_are_heard_without_code(posthog: LocalPostHog) -> None:
+    code = f"""
+{APP}
+import otel_posthog
+with otel_posthog.context(distinct_id="ada", capture_content=False):
+    call("inside")
+with trace.get_tracer("web").start_as_current_span("POST /chat", attributes={{"user.id": "grace"}}):
+    call("below")
+"""
+    instrumented(posthog, code)
+    events = {event["properties"]["$ai_span_name"]: event for event in posthog.events()}
+    assert {name: event["distinct_id"] for name, event in events.items()} == {"inside": "ada", "below": "grace"}
+    assert "$ai_input" not in events["inside"]["properties"]
+    assert "$ai_input" in events["below"]["properties"]
+
+
+def test_a_directory_that_cannot_be_used_does_not_stop_the_app(posthog: LocalPostHog) -> None:
+    spool = "/proc/no/directory"
+    printed, logged = instrumented(
+        posthog,
+        f"{APP}\ncall()\nprint('the end')",
+        OTEL_TRACES_EXPORTER="console,posthog",
+        OTEL_EXPORTER_POSTHOG_SPOOL_DIR=spool,
+    )
+    assert '"name": "chat"' in printed
+    assert logged.count("Nothing is sent to PostHog") == 1
+    assert spool in logged
+    assert "Traceback" not in logged
 
 
 @pytest.mark.parametrize(
