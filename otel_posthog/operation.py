@@ -226,6 +226,7 @@ class Operation:
 def last_user_text(messages: Sequence[Message] | None) -> str | None:
     """The text of the last user message: what an agent was asked."""
     for message in reversed(messages or ()):
-        if message.role == "user":
-            return "\n".join(p.text for p in message.parts if isinstance(p, Text)) or None
+        said = "\n".join(part.text for part in message.parts if isinstance(part, Text))
+        if message.role == "user" and said:
+            return said
     return None

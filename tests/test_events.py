@@ -244,3 +244,32 @@ def test_static_properties_are_on_every_event() -> None:
 
 def test_a_span_that_ends_before_it_starts_has_no_negative_latency() -> None:
     assert event_of(attributes=CHAT, duration=-1.0)["properties"]["$ai_latency"] == 0
+
+
+def test_an_agents_answer_is_its_words_and_its_question_no_tools_answer() -> None:
+    asked = [
+        {"role": "user", "parts": [{"type": "text", "content": "Where?"}]},
+        {"role": "user", "parts": [{"type": "tool_call_response", "id": "1", "response": "found"}]},
+    ]
+    call = {"type": "tool_call", "id": "1", "name": "search", "arguments": {}}
+    answered = [{"role": "assistant", "parts": [call, {"type": "text", "content": "There."}]}]
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.input.messages": json.dumps(asked),
+             "gen_ai.output.messages": json.dumps(answered)}  # fmt: skip
+    (event,) = events_of([made_span(attributes=agent)])
+    assert event["properties"]["$ai_input_state"] == [{"role": "user", "content": "Where?"}]
+    assert event["properties"]["$ai_output_state"] == [{"role": "assistant", "content": "There."}]
+
+
+def test_a_framework_is_no_provider() -> None:
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.provider.name": "langgraph"}
+    (event,) = events_of([made_span(attributes=agent, scope="opentelemetry.instrumentation.openai_agents")])
+    assert event["properties"]["$ai_framework"] == "langgraph"
+    assert "$ai_provider" not in event["properties"]
+
+
+def test_a_price_of_nothing_for_tokens_that_nobody_counted_is_no_price() -> None:
+    call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "operation.cost": 0.0}
+    (event,) = events_of([made_span(attributes=call)])
+    assert "$ai_total_cost_usd" not in event["properties"]
+    (event,) = events_of([made_span(attributes={**call, "gen_ai.usage.input_tokens": 3})])
+    assert event["properties"]["$ai_total_cost_usd"] == 0.0

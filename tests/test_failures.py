@@ -103,3 +103,16 @@ def test_an_error_type_may_be_the_repr_of_the_class() -> None:
 
 def test_the_classes_of_bedrock_tell_the_status() -> None:
     assert properties_of({"error.type": "ThrottlingException"}, status=StatusCode.ERROR)["$ai_http_status"] == 429
+
+
+def test_a_status_in_the_place_of_the_exceptions_type() -> None:
+    properties = properties_of(status=StatusCode.ERROR, events=[exception("429", "no")])
+    assert (properties["$ai_error"], properties["$ai_http_status"]) == ("no", 429)
+    assert "$ai_error_type" not in properties
+
+
+def test_a_description_that_is_a_repr_is_its_words() -> None:
+    description = "{'message': 'Error in agent run', 'data': {'error': 'Error code: 429 - slow down'}}"
+    properties = properties_of(status=StatusCode.ERROR, description=description)
+    assert properties["$ai_error"] == "Error in agent run: Error code: 429 - slow down"
+    assert properties["$ai_http_status"] == 429

@@ -143,6 +143,27 @@ def test_a_record_in_a_trace_of_its_own_is_shown_where_the_call_was_made() -> No
     assert events[id_of(2)]["distinct_id"] == events[id_of(3)]["distinct_id"]
 
 
+def test_an_agent_without_content_has_the_question_and_the_answer_of_its_calls() -> None:
+    first = {**CHAT, "gen_ai.input.messages": QUESTION % "Where?", "user.id": "ada", "session.id": "s1"}
+    answer = '[{"role": "assistant", "parts": [{"type": "text", "content": "There."}]}]'
+    last = {**CHAT, "gen_ai.output.messages": answer}
+    spans = [span(2, 1, first), span(3, 1, last, start=START + 10), span(1, None, AGENT)]
+    agent = by_id(spans)[id_of(1)]
+    assert (agent["distinct_id"], agent["properties"]["$ai_session_id"]) == ("ada", "s1")
+    assert agent["properties"]["$ai_input_state"] == [{"role": "user", "content": "Where?"}]
+    assert agent["properties"]["$ai_output_state"] == [{"role": "assistant", "content": "There."}]
+
+
+def test_an_agent_that_worked_for_two_users_is_neithers() -> None:
+    spans = [span(2, 1, {**CHAT, "user.id": "ada"}), span(3, 1, {**CHAT, "user.id": "grace"}), span(1, None, AGENT)]
+    assert by_id(spans)[id_of(1)]["distinct_id"] == TRACE_ID
+
+
+def test_a_user_that_an_ancestor_states_in_its_own_way_is_inherited() -> None:
+    workflow = {"traceloop.span.kind": "workflow", "traceloop.association.properties.user_id": "ada"}
+    assert by_id([span(2, 1, TOOL), span(1, None, workflow)])[id_of(2)]["distinct_id"] == "ada"
+
+
 def test_a_record_that_says_nothing_is_the_second_one() -> None:
     asked = {**CHAT, "gen_ai.input.messages": QUESTION % "hi", "gen_ai.usage.input_tokens": 31}
     events = by_id([within(CHAT), span(1, None, asked, scope="langchain", duration=1.0)])

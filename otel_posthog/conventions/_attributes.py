@@ -85,6 +85,16 @@ def state(value: Any) -> Json:
     return value
 
 
+def unquoted(value: Any) -> Json:
+    """As :func:`state`; of a text that is written as JSON, with its quotes, the text."""
+    if isinstance(value, str) and value[:1] == '"':
+        try:
+            value = orjson.loads(value)
+        except ValueError:
+            return value
+    return state(value)
+
+
 def structure(value: Any) -> Json:
     """An object or a list, given as JSON or as structured attribute."""
     decoded = state(value)

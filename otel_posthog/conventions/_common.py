@@ -6,7 +6,7 @@ from typing import Any
 
 from otel_posthog.conventions._attributes import Attributes, identifier, integer, state, structure, text
 from otel_posthog.conventions._failures import failure_of, http_status
-from otel_posthog.conventions._providers import maker_of, provider_of
+from otel_posthog.conventions._providers import FRAMEWORKS, maker_of, provider_of
 from otel_posthog.operation import Operation
 from otel_posthog.spans import SpanView
 
@@ -60,10 +60,9 @@ def complete(operation: Operation, span: SpanView, attributes: Attributes) -> No
     if operation.failure is not None and operation.failure.status:
         operation.http_status = operation.failure.status
     _place(operation, attributes)
-    if operation.provider is None:
-        operation.provider = _provider_by_scope(span.scope_name) or maker_of(
-            operation.response_model or operation.request_model if operation.is_call else None
-        )
+    if operation.provider is None and operation.is_call:
+        model = operation.response_model or operation.request_model
+        operation.provider = _provider_by_scope(span.scope_name) or maker_of(model)
     users = [attributes.take(identifier, name) for name in USER_ATTRIBUTES]
     operation.user = next(filter(None, users), operation.user)
     sessions = [attributes.take(identifier, name) for name in SESSION_ATTRIBUTES]
@@ -79,6 +78,9 @@ def _finish_reason(written: str) -> str:
 
 def set_provider(operation: Operation, attributes: Attributes, raw: str | None, name: str) -> None:
     """The provider in PostHog's vocabulary; a different raw value stays under its own name."""
+    if raw is not None and raw.lower() in FRAMEWORKS:
+        operation.framework = operation.framework or raw.lower()
+        return
     if raw is None or operation.provider is not None:
         return
     operation.provider = provider_of(raw)

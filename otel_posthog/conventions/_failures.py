@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from otel_posthog.conventions._attributes import Attributes, text
+from otel_posthog.conventions._attributes import Attributes, UnusableError, python_literal, text
 from otel_posthog.operation import Failure
 from otel_posthog.spans import SpanView
 
@@ -66,6 +66,19 @@ def _status_of_named_class(message: str | None) -> int | None:
     return _STATUS_OF_CLASS[found.group(1)] if found else None
 
 
+def _said(message: str | None) -> str | None:
+    """The words of a message that is a ``repr`` (OpenAI Agents): ``{'message': …, 'data': {'error': …}}``."""
+    if message is None or not message.startswith("{'message': "):
+        return message
+    try:
+        written = python_literal(message)
+    except UnusableError:
+        return message
+    data = written.get("data") if isinstance(written, dict) else None
+    said = [written["message"], data.get("error")] if isinstance(data, dict) else []
+    return ": ".join(part for part in said if isinstance(part, str)) or message
+
+
 def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Failure | None:
     """The failure of a span, ``None`` if it did not fail.
 
@@ -88,10 +101,12 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
             break
     if error_type and error_type.startswith("<class '"):  # the repr of the class
         error_type = error_type[len("<class '") :].partition("'")[0]
-    digits = http_status(error_type)
-    if error_type and error_type != "_OTHER" and digits is None:
+    digits = http_status(error_type) or http_status(failure.type)
+    if http_status(failure.type):
+        failure.type = None  # Genkit writes the status as the type
+    if error_type and error_type != "_OTHER" and http_status(error_type) is None:
         failure.type = error_type
-    failure.message = failure.message or message or span.status_message or None
+    failure.message = _said(failure.message or message or span.status_message or None)
     if failure.status is None or failure.status < 400:
         failure.status = (
             digits

@@ -47,6 +47,10 @@ _NAMES = {
 }
 
 
+# Frameworks that name themselves where the provider belongs (OpenLLMetry for LangGraph, CrewAI; AutoGen).
+FRAMEWORKS = frozenset(("langchain", "langgraph", "crewai", "autogen", "llamaindex", "llama_index", "haystack"))
+
+
 def provider_of(raw: str | None) -> str | None:
     """PostHog's name for a provider; an unknown one is returned in lower case, nothing stays nothing."""
     if not raw:

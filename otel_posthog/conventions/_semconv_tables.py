@@ -32,6 +32,7 @@ KINDS: dict[str, Kind] = {
     "create_agent": "agent",
     "invoke_workflow": "chain",
     "execute_task": "chain",
+    "agent_step": "chain",  # AI SDK 7
     "retrieval": "retrieval",
     "retrieve": "retrieval",
     "vectordb": "retrieval",
@@ -85,7 +86,8 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("reasoning", ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
                    "gen_ai.usage.details.reasoning_tokens", "gen_ai.usage.thoughts_tokens",
                    "gen_ai.usage.completion_tokens_details.reasoning_tokens",
-                   "gen_ai.usage.details.thoughts_tokens")),
+                   "gen_ai.usage.details.thoughts_tokens",
+                   "ai.usage.outputTokenDetails.reasoningTokens")),
     ("cache_read_audio", ("gen_ai.usage.audio.cache_read.input_tokens",)),
     ("web_searches", ("gen_ai.usage.server_tool_use.web_search_requests",)),
 )  # fmt: skip

@@ -39,6 +39,9 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     semconv.fill(operation, span, attributes)
     if not pydantic:
         _settle_stream(operation, span)
+        if "{" in span.name and operation.request_model is not None:
+            # Logfire's names are templates: Chat Completion with {request_data[model]!r}
+            operation.name = f"{operation.operation_name or 'chat'} {operation.request_model}"
     return operation
 
 

@@ -21,6 +21,7 @@ from otel_posthog.conventions._attributes import (
     strings,
     structure,
     text,
+    unquoted,
 )
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import legacy_messages, messages_of, system_of, tools_of
@@ -38,6 +39,10 @@ from otel_posthog.conventions._semconv_tables import (
 )
 from otel_posthog.operation import Cost, Kind, Message, Operation, Reasoning, Usage
 from otel_posthog.spans import EventView, SpanView
+
+# State of whatever is no call of a model.
+_GIVEN = ("gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.retrieval.query.text", "gen_ai.task.input")
+_ANSWERED = ("gen_ai.tool.call.result", "gen_ai.tool.output", "gen_ai.retrieval.documents", "gen_ai.task.output")
 
 DETAILS = "gen_ai.client.inference.operation.details"
 
@@ -71,14 +76,9 @@ def fill(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     _fill_messages(operation, span, attributes)
     if operation.kind in ("generation", "embedding"):
         return
-    if operation.input_state is None:
-        operation.input_state = attributes.take(
-            state, "gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.retrieval.query.text", "gen_ai.task.input"
-        )
-    if operation.output_state is None:
-        operation.output_state = attributes.take(
-            state, "gen_ai.tool.call.result", "gen_ai.tool.output", "gen_ai.retrieval.documents", "gen_ai.task.output"
-        )
+    given, answered = attributes.take(unquoted, *_GIVEN), attributes.take(unquoted, *_ANSWERED)
+    operation.input_state = given if operation.input_state is None else operation.input_state
+    operation.output_state = answered if operation.output_state is None else operation.output_state
     if operation.kind == "tool":
         _tool_events(operation)
 
@@ -176,6 +176,8 @@ def _model_in_name(name: str) -> str | None:
 
 def _fill_first_token(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     """Seconds to the first chunk. Strands writes milliseconds; OpenLIT writes it for calls that did not stream."""
+    if operation.streaming is None and "gen_ai.client.operation.time_to_first_chunk" in attributes:
+        operation.streaming = True  # Pydantic AI and the AI SDK write it for streams alone
     seconds = attributes.take(
         number,
         "gen_ai.response.time_to_first_chunk",
@@ -202,7 +204,9 @@ def _fill_usage(operation: Operation, span: SpanView, attributes: Attributes) ->
     amounts = attributes.take_all(COST_INDEX)
     if operation.cost is None and amounts:
         operation.cost = Cost(**amounts)
-        if span.scope_name.startswith("openlit.") and _cost_is_a_guess(operation.cost, operation.usage):
+        if operation.cost.total == 0 and operation.usage.input is None and operation.usage.output is None:
+            operation.cost = None  # Pydantic AI 1.39: the price of tokens that it did not count
+        elif span.scope_name.startswith("openlit.") and _cost_is_a_guess(operation.cost, operation.usage):
             # OpenLIT prices cached tokens in full, and a model it does not know at 0: PostHog's own price is truer.
             attributes.left["gen_ai.usage.cost"] = operation.cost.total
             operation.cost = None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otel_posthog.events.messages import posthog_messages, tools_called
-from otel_posthog.operation import Failure, Json, Message, Operation, Text
+from otel_posthog.operation import Failure, Json, Message, Operation, Part, Text, ToolCall, ToolResult
 
 Value = Callable[[Operation], Json]
 
@@ -69,13 +69,24 @@ def _input_state(op: Operation) -> Json:
 
 
 def _output_state(op: Operation) -> Json:
-    """Of messages the final answer."""
-    return _last(op.output, "assistant") if op.output_state is None and op.output else op.output_state
+    """Of messages the final answer; some records have the whole run in one message."""
+    if op.output_state is not None or not op.output:
+        return op.output_state
+    return _last([_without_calls(message) for message in op.output], "assistant")
+
+
+def _without_calls(message: Message) -> Message:
+    """The words of a message that has any."""
+    said: list[Part] = [part for part in message.parts if not isinstance(part, (ToolCall, ToolResult))]
+    return replace(message, parts=said) if any(isinstance(part, Text) for part in said) else message
 
 
 def _last(messages: list[Message], role: str) -> Json:
-    found = next((message for message in reversed(messages) if message.role == role and message.parts), None)
-    return posthog_messages(messages if found is None else [found])
+    """The last message of a role that says something itself: some put what tools answered into a user message."""
+    for message in reversed(messages):
+        if message.role == role and any(not isinstance(part, ToolResult) for part in message.parts):
+            return posthog_messages([message])
+    return posthog_messages(messages)
 
 
 def _stop_reason(op: Operation) -> Json:

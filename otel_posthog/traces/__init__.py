@@ -13,6 +13,7 @@ from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
 from otel_posthog.operation import Json
 from otel_posthog.traces.deduplication import merge_nested, merge_side_by_side
 from otel_posthog.traces.nodes import Id, Node, ancestors_of, id_of
+from otel_posthog.traces.summaries import summarise
 
 __all__ = ["Node", "Rules", "connect", "identity_of"]
 
@@ -41,6 +42,7 @@ def connect(nodes: Iterable[Node], rules: Rules = _RULES) -> None:
     sent = [node for node in by_id.values() if node.operation is not None]
     for node in sent:
         _inherit(node, by_id)
+    summarise(sent, by_id)
     beside: dict[Id, Node] = {}
     if rules.once:
         merge_nested(sent, by_id)
@@ -116,9 +118,10 @@ def _inherit(node: Node, by_id: Mapping[Id, Node]) -> None:
         operation.stated = {**ambient.properties, **operation.stated}
     if not (operation.user and operation.session):
         for ancestor in ancestors_of(node, by_id):
-            attributes = ancestor.view.attributes
-            operation.user = operation.user or _first_text(attributes, USER_ATTRIBUTES)
-            operation.session = operation.session or _first_text(attributes, SESSION_ATTRIBUTES)
+            attributes, above = ancestor.view.attributes, ancestor.operation
+            user, session = (above.user, above.session) if above is not None else (None, None)
+            operation.user = operation.user or user or _first_text(attributes, USER_ATTRIBUTES)
+            operation.session = operation.session or session or _first_text(attributes, SESSION_ATTRIBUTES)
     if ambient is not None:
         operation.user = operation.user or ambient.baggage_user
         operation.session = operation.session or ambient.baggage_session
