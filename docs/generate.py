@@ -10,7 +10,7 @@ from otel_posthog.settings import options_table
 
 ROOT = Path(__file__).parents[1]
 TABLES = {
-    ROOT / "README.md": ("options", options_table),
+    ROOT / "docs" / "options.md": ("options", options_table),
     ROOT / "docs" / "properties.md": ("properties", properties_table),
     ROOT / "docs" / "support.md": ("support", support_table),
 }

@@ -1,7 +1,7 @@
 """An app that knows nothing of telemetry. The environment does it all:
 
-    OTEL_TRACES_EXPORTER=posthog OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true \\
-    POSTHOG_API_KEY=phc_… opentelemetry-instrument python -m examples.zero_code
+export POSTHOG_API_KEY=phc_… OTEL_TRACES_EXPORTER=posthog OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none
+opentelemetry-instrument python -m examples.zero_code
 """
 
 from openai import OpenAI

@@ -107,7 +107,17 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
         self.__exit__(kind, error, at)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """The function, each call of which runs inside."""
+        """The function, each call of which runs inside.
+
+        Raises:
+            TypeError: it is a generator, between whose steps other code runs. Enter the context in the generator,
+                around the calls that it makes.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"context() cannot decorate the generator {function.__qualname__}: use `with context(…):` in it, "
+                "around its calls."
+            )
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

@@ -40,7 +40,9 @@ class Mapper:
         self._should_export = settings.should_export
         self._denied = matcher(settings.deny_attributes)
         self._sampler = Sampler(settings.sample_rate, settings.sample_errors)
-        self._privacy = Privacy(settings.redact, settings.keep_media, is_content)
+        self._privacy = Privacy(
+            settings.redact, settings.keep_media, is_content, lambda error: left_out(0, "redact_failed", error)
+        )
         self._rules = Rules(
             once=settings.deduplicate,
             calls_only=not settings.capture_spans,

@@ -9,7 +9,6 @@ import base64
 import binascii
 import fnmatch
 import hashlib
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -30,10 +29,7 @@ from otel_posthog.operation import (
     ToolResult,
 )
 
-logger = logging.getLogger("otel_posthog")
-
 Redact = Callable[[str, str], str]
-Clean = Callable[[str], str]
 
 FAILED = "[removed: redaction failed]"
 
@@ -68,14 +64,19 @@ class Privacy:
 
     ``where`` is ``input``, ``output``, ``tools``, ``error``, ``metadata`` or the name of an attribute. Media larger
     than ``keep_media`` bytes are replaced. ``is_content`` says of a property that the app states itself whether it is
-    content. A callable that raises costs the text that it was given.
+    content. A callable that raises, or returns no text, costs the text that it was given; ``on_failure`` is told.
     """
 
     def __init__(
-        self, redact: Iterable[str | Redact], keep_media: int, is_content: Callable[[str], bool] = lambda name: False
+        self,
+        redact: Iterable[str | Redact],
+        keep_media: int,
+        is_content: Callable[[str], bool] = lambda name: False,
+        on_failure: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._redact = [_ready_made(item) if isinstance(item, str) else item for item in redact]
         self._keep_media = keep_media
+        self._on_failure = on_failure
         self._is_content = is_content
 
     def clean(self, operation: Operation) -> None:
@@ -146,10 +147,10 @@ class Privacy:
         for redact in self._redact:
             try:
                 text = redact(text, where)
+                if not isinstance(text, str):
+                    raise TypeError("redact must return a text")
             except Exception as error:
-                logger.debug("redact raised %s for %s", type(error).__name__, where)
-                return FAILED
-            if not isinstance(text, str):
+                self._on_failure(error)
                 return FAILED
         return text
 

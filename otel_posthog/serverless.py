@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from functools import wraps
@@ -19,7 +20,7 @@ def flush_on_return(function: _Function) -> _Function: ...
 @overload
 def flush_on_return(*, timeout_millis: int = ...) -> Callable[[_Function], _Function]: ...
 def flush_on_return(function: _Function | None = None, *, timeout_millis: int = 5000) -> Any:
-    """Decorator of a handler, sync or async: :func:`flush` when it returns or raises, at most ``timeout_millis``.
+    """Decorator of a handler, sync or async, or a generator: :func:`flush` when it ends, at most ``timeout_millis``.
 
     Where an argument is a Lambda context (https://docs.aws.amazon.com/lambda/latest/dg/python-context.html), the
     time that the call has left bounds it too.
@@ -37,9 +38,33 @@ def _flushed(handler: Callable[..., Any], timeout_millis: int) -> Callable[..., 
             try:
                 return await handler(*arguments, **named)
             finally:
-                flush(_time_left(arguments, timeout_millis))
+                # Other tasks of the loop go on meanwhile.
+                await asyncio.to_thread(flush, _time_left(arguments, timeout_millis))
 
         return flushed_async
+
+    if inspect.isasyncgenfunction(handler):
+
+        @wraps(handler)
+        async def flushed_stream_async(*arguments: Any, **named: Any) -> Any:
+            try:
+                async for item in handler(*arguments, **named):
+                    yield item
+            finally:
+                await asyncio.to_thread(flush, _time_left(arguments, timeout_millis))
+
+        return flushed_stream_async
+
+    if inspect.isgeneratorfunction(handler):
+
+        @wraps(handler)
+        def flushed_stream(*arguments: Any, **named: Any) -> Any:
+            try:
+                return (yield from handler(*arguments, **named))
+            finally:
+                flush(_time_left(arguments, timeout_millis))
+
+        return flushed_stream
 
     @wraps(handler)
     def flushed(*arguments: Any, **named: Any) -> Any:

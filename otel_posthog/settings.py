@@ -7,7 +7,9 @@ OpenTelemetry specification asks (Environment Variable Specification, "Parsing e
 
 from __future__ import annotations
 
+import difflib
 import json
+import logging
 import math
 import os
 import re
@@ -15,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+logger = logging.getLogger("otel_posthog")
 
 PREFIX = "OTEL_EXPORTER_POSTHOG_"
 
@@ -202,7 +206,7 @@ def _option(
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
-    """All options of the exporter, checked. Build one with :meth:`load`; the README lists the table.
+    """All options of the exporter, checked. Build one with :meth:`load`; docs/options.md lists them.
 
     Raises:
         ConfigurationError: an option's value cannot be used.
@@ -347,7 +351,7 @@ class Settings:
     )
     sample_rate: float = _option(
         1.0,
-        _number(float, 0, 1, "all traces"),
+        _number(float, 0, 1, "traces, as a share,"),
         "The share of traces that is sent, whole traces by their id; `$ai_sample_rate` on events says how to scale.",
     )
     sample_errors: bool = _option(
@@ -391,7 +395,8 @@ class Settings:
         known = {option.name: option for option in fields(cls)}
         for name in arguments:
             if name not in known:
-                raise ConfigurationError(f"{name} is no setting: it must be one of {', '.join(known)}.")
+                close = difflib.get_close_matches(name, known, n=3)
+                raise ConfigurationError(f"{name} is no setting: it must be one of {', '.join(close or known)}.")
         values: dict[str, Any] = {}
         for name, option in known.items():
             given = arguments.get(name)
@@ -403,6 +408,7 @@ class Settings:
                     # Checked under the variable's name, so that a mistake is reported where it was made.
                     values[name] = option.metadata["check"](variable, environ[variable])
                     break
+        _warn_of_unknown(environ, known.values())
         if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             values["disabled"] = True
         if "api_key" not in values:
@@ -415,6 +421,16 @@ class Settings:
         return cls(**values)
 
 
+def _warn_of_unknown(environ: Mapping[str, str], options: Iterable[Any]) -> None:
+    """A variable that is misspelt does nothing, which nobody would see; it is no error, as it may be another
+    version's."""
+    known = [name for option in options for name in variables_of(option)]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            logger.warning("%s is no setting of otel-posthog%s", name, f": did you mean {close[0]}?" if close else ".")
+
+
 def variables_of(option: Any) -> tuple[str, ...]:
     """The environment variables of a field of :class:`Settings`, first one wins."""
     if option.metadata["code_only"]:
@@ -425,7 +441,7 @@ def variables_of(option: Any) -> tuple[str, ...]:
 
 
 def options_table() -> str:
-    """The README's table of options, in Markdown."""
+    """The table of docs/options.md, in Markdown."""
     rows = ["| argument | environment variable | default | what it does |", "| --- | --- | --- | --- |"]
     for option in fields(Settings):
         variables = " or ".join(f"`{name}`" for name in variables_of(option))

@@ -153,3 +153,11 @@ def test_the_posthog_sdks_own_context_is_read(app: App, monkeypatch: pytest.Monk
     one, two = app.events()
     assert (one["distinct_id"], one["properties"]["$ai_session_id"]) == ("ada", "s1")
     assert two["properties"]["$process_person_profile"] is False
+
+
+def test_a_generator_is_not_decorated_in_silence() -> None:
+    def answers() -> Iterator[str]:
+        yield "one"
+
+    with pytest.raises(TypeError, match=r"context\(\) cannot decorate the generator"):
+        otel_posthog.context(distinct_id="ada")(answers)

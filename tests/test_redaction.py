@@ -93,10 +93,13 @@ def test_callables_come_after_each_other_and_are_told_where(posthog: LocalPostHo
 
 
 @pytest.mark.parametrize("broken", [lambda given, where: 1 / 0, lambda given, where: None])
-def test_a_callable_that_fails_costs_the_content_and_not_the_event(posthog: LocalPostHog, broken: Any) -> None:
+def test_a_callable_that_fails_costs_the_content_and_not_the_event(
+    posthog: LocalPostHog, broken: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     properties = sent(posthog, {}, redact=broken)
     assert properties["$ai_input"][0]["content"] == "[removed: redaction failed]"
     assert properties["$ai_input_tokens"] == 12
+    assert [message for message in caplog.messages if message.startswith("redact failed: ")]
 
 
 # --- media

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel_posthog import Handle, configure, flush, flush_on_return
 from otel_posthog.local import LocalPostHog
+from otel_posthog.local.faults import Fault
 
 SOON = 5.0  # seconds
 
@@ -132,3 +133,47 @@ os._exit(0)
     environ = {"POSTHOG_API_KEY": "phc_key", "POSTHOG_HOST": posthog.url}
     subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=60)
     assert len(posthog.events()) == 1
+
+
+def test_a_handler_that_streams_is_flushed_at_its_end(app: Handle, posthog: LocalPostHog) -> None:
+    @flush_on_return
+    def handler(words: int) -> Iterator[str]:
+        call_model(app)
+        yield from ["word"] * words
+
+    @flush_on_return
+    async def handler_async(words: int) -> Any:
+        call_model(app)
+        for _ in range(words):
+            yield "word"
+
+    async def read() -> list[str]:
+        return [word async for word in handler_async(2)]
+
+    assert list(handler(3)) == ["word"] * 3
+    assert len(posthog.events()) == 1
+    assert asyncio.run(read()) == ["word"] * 2
+    assert len(posthog.events()) == 2
+
+
+def test_other_tasks_go_on_while_an_async_handler_is_flushed(app: Handle, posthog: LocalPostHog) -> None:
+    posthog.faults = [Fault.parse("latency=1")]
+    ticks: list[float] = []
+
+    @flush_on_return
+    async def handler() -> None:
+        call_model(app)
+
+    async def tick() -> None:
+        while True:
+            ticks.append(time.monotonic())
+            await asyncio.sleep(0.05)
+
+    async def both() -> None:
+        ticking = asyncio.create_task(tick())
+        await handler()
+        ticking.cancel()
+
+    asyncio.run(both())
+    assert len(posthog.events()) == 1
+    assert len(ticks) > 5

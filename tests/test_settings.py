@@ -91,6 +91,14 @@ def test_a_migration_needs_an_endpoint_that_can_say_so() -> None:
     assert refused.startswith("historical_migration is True: endpoint='event' cannot say so")
 
 
+def test_a_variable_that_is_misspelt_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    load({"OTEL_EXPORTER_POSTHOG_CAPTRE_CONTENT": "false"})
+    assert caplog.messages == [
+        "OTEL_EXPORTER_POSTHOG_CAPTRE_CONTENT is no setting of otel-posthog: "
+        "did you mean OTEL_EXPORTER_POSTHOG_CAPTURE_CONTENT?"
+    ]
+
+
 def test_options_for_code_only_have_no_variable() -> None:
     code_only = [option.name for option in fields(Settings) if not variables_of(option)]
     assert code_only == ["session", "on_drop", "should_export"]
