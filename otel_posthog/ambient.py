@@ -10,6 +10,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -42,12 +43,22 @@ class Ambient:
 
 _NOTHING = Ambient()
 
+# The contexts that this thread or task has entered, with what leaves them: one object may be entered in several.
+_entered: ContextVar[tuple[tuple[context, Any], ...]] = ContextVar("otel_posthog_entered", default=())
+
+
+def _text(value: object) -> str | None:
+    """Ids as text: apps have numbers and UUIDs too."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return None if value is None else str(value)
+
 
 class context:  # noqa: N801 - used like a function, as contextlib's own
     """Says who the AI spans that start inside are for. A context manager and a decorator, sync and async.
 
     Args:
-        distinct_id: the user, as PostHog knows them.
+        distinct_id: the user, as PostHog knows them; ids that are no text (numbers, UUIDs) become one.
         session_id: groups traces (``$ai_session_id``).
         groups: PostHog groups, ``{type: key}``.
         properties: added to the events; those of an outer context stay.
@@ -75,28 +86,33 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
         propagate: bool = False,
     ) -> None:
         given = {
-            "distinct_id": distinct_id,
-            "session_id": session_id,
-            "groups": groups,
+            "distinct_id": _text(distinct_id),
+            "session_id": _text(session_id),
+            "groups": dict(groups) if isinstance(groups, Mapping) else None,
             "capture_content": capture_content,
         }
         self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        self._properties = dict(properties or {})
+        self._properties = {str(name): value for name, value in (properties or {}).items()}
         self._propagate = propagate
-        self._tokens: list[Any] = []
 
     def __enter__(self) -> None:
         around = _own(None)
         inside = replace(around, properties={**around.properties, **self._properties}, **self._given)
         entered = set_value(_KEY, inside)
-        if self._propagate:
-            for name, value in ((BAGGAGE_USER[0], inside.distinct_id), (BAGGAGE_SESSION[0], inside.session_id)):
-                if value is not None:
-                    entered = baggage.set_baggage(name, value, entered)
-        self._tokens.append(attach(entered))
+        for name, field_name in ((BAGGAGE_USER[0], "distinct_id"), (BAGGAGE_SESSION[0], "session_id")):
+            value = getattr(inside, field_name)
+            # What an outer context propagates must not go on to name its user inside of this one.
+            replaced = field_name in self._given and baggage.get_baggage(name, entered) is not None
+            if value is not None and (self._propagate or replaced):
+                entered = baggage.set_baggage(name, value, entered)
+        _entered.set((*_entered.get(), (self, attach(entered))))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        detach(self._tokens.pop())
+        entered = list(_entered.get())
+        place = next(place for place in reversed(range(len(entered))) if entered[place][0] is self)
+        _, token = entered.pop(place)
+        _entered.set(tuple(entered))
+        detach(token)
 
     async def __aenter__(self) -> None:
         self.__enter__()

@@ -155,6 +155,45 @@ def test_the_posthog_sdks_own_context_is_read(app: App, monkeypatch: pytest.Monk
     assert two["properties"]["$process_person_profile"] is False
 
 
+def test_ids_that_are_no_texts_become_one(app: App) -> None:
+    with otel_posthog.context(distinct_id=42, session_id=7, groups="acme", properties={1: 2}):  # type: ignore[arg-type]
+        call(app)
+    (event,) = app.events()
+    assert (event["distinct_id"], event["properties"]["$ai_session_id"], event["properties"]["1"]) == ("42", "7", 2)
+
+
+def test_an_id_that_posthog_refuses_hides_none(app: App) -> None:
+    with otel_posthog.context(distinct_id="ada"):
+        call(app, **{"user.id": "anonymous", "posthog.distinct_id": "null"})
+    (event,) = app.events()
+    assert event["distinct_id"] == "ada"
+
+
+def test_one_object_in_two_threads(app: App) -> None:
+    shared = otel_posthog.context(distinct_id="ada")
+    inside, leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with shared:
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(10)
+    with shared:
+        leave.set()
+        thread.join()
+        call(app)
+    call(app)
+    assert sorted(event["distinct_id"] == "ada" for event in app.events()) == [False, True]
+
+
+def test_an_inner_context_does_not_propagate_the_user_of_the_outer() -> None:
+    with otel_posthog.context(distinct_id="ada", propagate=True), otel_posthog.context(distinct_id="grace"):
+        assert baggage.get_baggage("posthog.distinct_id") == "grace"
+
+
 def test_a_generator_is_not_decorated_in_silence() -> None:
     def answers() -> Iterator[str]:
         yield "one"

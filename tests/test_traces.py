@@ -171,6 +171,15 @@ def test_a_record_that_says_nothing_is_the_second_one() -> None:
     assert events[id_of(2)]["event"] == "$ai_trace"
 
 
+def test_records_of_two_users_are_two_calls() -> None:
+    asked = {**CHAT, "gen_ai.input.messages": QUESTION % "hi", "gen_ai.usage.input_tokens": 31}
+    for mine, others in (({"user.id": "ada"}, {"user.id": "grace"}), ({"session.id": "1"}, {"session.id": "2"})):
+        spans = [within({**asked, **others}), span(1, None, {**asked, **mine}, scope="langchain", duration=1.0)]
+        assert [event["event"] for event in events_of(spans)] == ["$ai_generation"] * 2
+    silent = [within(CHAT), span(1, None, {**asked, "user.id": "ada"}, scope="langchain", duration=1.0)]
+    assert [event["event"] for event in events_of(silent)] == ["$ai_generation"] * 2
+
+
 def test_a_record_of_the_beginning_of_a_stream_is_the_second_one() -> None:
     begun = {**CHAT, "gen_ai.request.stream": True, "gen_ai.input.messages": QUESTION % "hi"}
     whole = {**begun, "gen_ai.usage.input_tokens": 31}

@@ -7,6 +7,7 @@ from typing import Any
 from otel_posthog.conventions._attributes import Attributes, identifier, integer, state, structure, text
 from otel_posthog.conventions._failures import failure_of, http_status
 from otel_posthog.conventions._providers import FRAMEWORKS, maker_of, provider_of
+from otel_posthog.distinct_ids import usable
 from otel_posthog.operation import Operation
 from otel_posthog.spans import SpanView
 
@@ -63,8 +64,8 @@ def complete(operation: Operation, span: SpanView, attributes: Attributes) -> No
     if operation.provider is None and operation.is_call:
         model = operation.response_model or operation.request_model
         operation.provider = _provider_by_scope(span.scope_name) or maker_of(model)
-    users = [attributes.take(identifier, name) for name in USER_ATTRIBUTES]
-    operation.user = next(filter(None, users), operation.user)
+    users = [usable(attributes.take(identifier, name)) for name in USER_ATTRIBUTES]
+    operation.user = next(filter(None, users), usable(operation.user))
     sessions = [attributes.take(identifier, name) for name in SESSION_ATTRIBUTES]
     operation.session = next(filter(None, sessions), operation.session)
     operation.unmapped.update(attributes.left)

@@ -5,26 +5,11 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timezone
 
+from otel_posthog.distinct_ids import usable
 from otel_posthog.operation import Operation
 
 # A namespace of our own, so that ids derived here meet nobody else's.
 _NAMESPACE = uuid.UUID("9f1c3d2e-5f0b-5a57-8a43-6d7c1f0e2b94")
-
-# distinct_ids that PostHog refuses, in any case: they come from bugs and would merge strangers into one person.
-# Source: PostHog documentation "Identifying users", and posthog.md section 4.
-REFUSED = frozenset(
-    ("anonymous", "guest", "none", "null", "undefined", "true", "false", "0", "id", "user", "system", "backend",
-     "email", "distinct_id", "distinctid", "not_authenticated", "[object object]", "nan", "nil", "''", '""')
-)  # fmt: skip
-MAX_DISTINCT_ID = 200  # characters; PostHog truncates longer ones
-
-
-def usable(distinct_id: str | None) -> str | None:
-    """The distinct_id as PostHog takes it, nothing if it refuses it."""
-    if distinct_id is None:
-        return None
-    trimmed = distinct_id.strip()[:MAX_DISTINCT_ID]
-    return trimmed if trimmed and trimmed.lower() not in REFUSED else None
 
 
 def distinct_id_of(operation: Operation, trace_id: str, *fallbacks: str | None) -> tuple[str, bool]:

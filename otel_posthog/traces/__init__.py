@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
+from otel_posthog.distinct_ids import usable
 from otel_posthog.operation import Json
 from otel_posthog.traces.deduplication import merge_nested, merge_side_by_side
 from otel_posthog.traces.nodes import Id, Node, ancestors_of, id_of
@@ -112,7 +113,7 @@ def _inherit(node: Node, by_id: Mapping[Id, Node]) -> None:
     if operation is None:
         return
     if ambient is not None:
-        operation.user = operation.user or ambient.distinct_id
+        operation.user = operation.user or usable(ambient.distinct_id)
         operation.session = operation.session or ambient.session_id
         operation.groups = operation.groups or ambient.groups
         operation.stated = {**ambient.properties, **operation.stated}
@@ -120,16 +121,20 @@ def _inherit(node: Node, by_id: Mapping[Id, Node]) -> None:
         for ancestor in ancestors_of(node, by_id):
             attributes, above = ancestor.view.attributes, ancestor.operation
             user, session = (above.user, above.session) if above is not None else (None, None)
-            operation.user = operation.user or user or _first_text(attributes, USER_ATTRIBUTES)
+            operation.user = operation.user or user or _first_user(attributes)
             operation.session = operation.session or session or _first_text(attributes, SESSION_ATTRIBUTES)
     if ambient is not None:
-        operation.user = operation.user or ambient.baggage_user
+        operation.user = operation.user or usable(ambient.baggage_user)
         operation.session = operation.session or ambient.baggage_session
 
 
 def identity_of(attributes: Mapping[str, Json]) -> dict[str, Json]:
     """The attributes that say whose a span is."""
     return {name: attributes[name] for name in (*USER_ATTRIBUTES, *SESSION_ATTRIBUTES) if name in attributes}
+
+
+def _first_user(attributes: Mapping[str, Json]) -> str | None:
+    return next(filter(None, (usable(_first_text(attributes, (name,))) for name in USER_ATTRIBUTES)), None)
 
 
 def _first_text(attributes: Mapping[str, Json], names: tuple[str, ...]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 
+from otel_posthog.ambient import Ambient
 from otel_posthog.operation import Operation, Usage, last_user_text
 from otel_posthog.traces.nodes import Id, Node, ancestors_of, depth_of, id_of
 
@@ -79,7 +80,7 @@ def _are_twins(outer: Node, inner: Node) -> bool:
     one, two = outer.operation, inner.operation
     if one is None or two is None or one.kind != two.kind or not one.is_call:
         return False
-    if outer.view.scope_name == inner.view.scope_name:
+    if outer.view.scope_name == inner.view.scope_name or _are_of_two_users(one, two):
         return False
     # MLflow's record of a stream ends when the stream begins, without words or numbers.
     begun_only = one.streaming is True and not (one.output or _counted(one))
@@ -89,9 +90,25 @@ def _are_twins(outer: Node, inner: Node) -> bool:
         return one.response_id == two.response_id
     if not _same_model(one, two):
         return False
+    if outer.view.trace_id != inner.view.trace_id and not _may_be_of_one_request(one, two):
+        return False
     if _says_nothing(inner) or (begun_only and two.streaming):
         return True
     return _agree(one.usage, two.usage) and _same_words(one, two)
+
+
+def _are_of_two_users(one: Operation, two: Operation) -> bool:
+    pairs = ((one.user, two.user), (one.session, two.session))
+    return any(a is not None and b is not None and a != b for a, b in pairs)
+
+
+def _may_be_of_one_request(one: Operation, two: Operation) -> bool:
+    """Of two traces: other requests may be under way at the same time, so a record that says too little to be known
+    again must at least be of the same user."""
+    asked, asked_too = last_user_text(one.input), last_user_text(two.input)
+    if (asked is not None and asked_too is not None) or (_counted(one) and _counted(two)):
+        return True
+    return (one.user, one.session) == (two.user, two.session)
 
 
 def _same_model(one: Operation, two: Operation) -> bool:
@@ -133,6 +150,9 @@ def _same_words(one: Operation, two: Operation) -> bool:
 def _merge(outer: Node, inner: Node, alone: bool = True) -> None:
     if outer.operation is not None and inner.operation is not None:
         complete_from(inner.operation, outer.operation, alone)
+    if outer.ambient is not None and outer.ambient.capture_content is False:
+        # What the one keeps to itself must not come out through the other.
+        inner.ambient = replace(inner.ambient or Ambient(), capture_content=False)
 
 
 _NOT_SHARED = frozenset(
