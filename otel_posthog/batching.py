@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from otel_posthog.live import Released
+from otel_posthog.live import Released, is_held_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Batcher:
         self._queue: deque[Released] = deque()
         self.queued = self._bytes = 0  # spans, and about how many bytes they have
         self.in_hand = 0  # spans that have left the queue and are not events yet; whoever maps them says when
-        self._in_flight = False
-        self._wanted = False  # somebody waits for the queue to be empty
+        self._begun = self._finished = 0  # deliveries
+        self._taken = self._handled = 0  # of what was ever queued: out of the queue, and delivered or lost
+        self._wanted = (0, 0)  # up to which delivery and which of the queued things somebody waits
         self._failed = 0  # batches that did not arrive whole
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -60,11 +62,13 @@ class Batcher:
         dropped: list[Released] = []
         with self._condition:
             stopped = self._stopping
-            if stopped or not (past_the_bound or self._make_room(released, dropped)):
-                dropped.append(released)
-            else:
-                self._queue.append(released)
-                self._count(released, 1)
+            for part in [released] if stopped or past_the_bound else self._parts(released):
+                if stopped or not (past_the_bound or self._make_room(part, dropped)):
+                    dropped.append(part)
+                else:
+                    self._queue.append(part)
+                    self._count(part, 1)
+            if not stopped:
                 self._start()
                 if self.queued >= self._batch_size:
                     self._condition.notify_all()
@@ -73,14 +77,31 @@ class Batcher:
         elif dropped:
             self._lost(dropped, "queue_full", "the queue is full: PostHog takes them more slowly than they come")
 
+    def _parts(self, released: Released) -> list[Released]:
+        """A trace that the queue could never hold, in parts of which it holds some."""
+        spans, size = len(released.spans), released.size
+        if spans <= self._bounds.spans and size <= self._bounds.bytes:
+            return [released]
+        most = min(self._bounds.spans, self._bounds.bytes * spans // max(1, size))
+        step = max(1, most // 10)
+        return [
+            Released(part, released.trace, size * len(part) // spans)
+            for part in (released.spans[start : start + step] for start in range(0, spans, step))
+        ]
+
     def _make_room(self, released: Released, dropped: list[Released]) -> bool:
         bounds = self._bounds
         while self.queued + len(released.spans) > bounds.spans or self._bytes + released.size > bounds.bytes:
             if not (bounds.drops_oldest and self._queue):
                 return False
-            dropped.append(self._queue.popleft())
-            self._count(dropped[-1], -1)
+            dropped.append(self._pop())
         return True
+
+    def _pop(self) -> Released:
+        released = self._queue.popleft()
+        self._taken += 1
+        self._count(released, -1)
+        return released
 
     def _count(self, released: Released, sign: int) -> None:
         self.queued += sign * len(released.spans)
@@ -90,28 +111,39 @@ class Batcher:
         """The spans of the batch that is being delivered have become events, which others count."""
         self.in_hand = 0
 
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this very thread has the lock: a signal handler may have interrupted it."""
+        return is_held_here(self._condition)
+
     def wake(self) -> None:
         """Make sure that the thread runs: something waits that it must poll for."""
         if self._thread is None:
             with self._condition:
                 self._start()
 
-    def flush(self, timeout: float) -> bool:
-        """Deliver all that is queued; ``True`` if that ended within ``timeout`` seconds and all of it arrived."""
+    def flush(self, timeout: float, here: bool = False) -> bool:
+        """Deliver all that is queued; ``True`` if that ended within ``timeout`` seconds and all of it arrived.
+
+        What is queued meanwhile is not waited for. ``here`` delivers in the calling thread.
+        """
+        if here:
+            return self._deliver_all()
         with self._condition:
             failed = self._failed
-            self._wanted = True
             self._start()
             if self._thread is None or not self._thread.is_alive():
                 return not self._queue  # the interpreter shuts down and `stop` delivers, or it has done so
+            begun, taken = self._begun + 1, self._taken + len(self._queue)
+            self._wanted = (begun, taken)
             self._condition.notify_all()
-            ended = self._condition.wait_for(lambda: not (self._wanted or self._queue or self._in_flight), timeout)
+            ended = self._condition.wait_for(lambda: self._finished >= begun and self._handled >= taken, timeout)
             return ended and self._failed == failed
 
-    def stop(self, timeout: float) -> bool:
+    def stop(self, timeout: float, here: bool = False) -> bool:
         """Deliver what is queued and end the thread; ``True`` if it all arrived in time. May be called twice.
 
-        What is still queued after ``timeout`` seconds is lost.
+        What is still queued after ``timeout`` seconds is lost. ``here`` delivers in the calling thread.
         """
         deadline = time.monotonic() + timeout
         with self._condition:
@@ -119,20 +151,23 @@ class Batcher:
             self._stopping = True
             self._condition.notify_all()
             thread = self._thread
-        if thread is None:
-            self._run()
-        elif thread is not threading.current_thread():
+        if thread is None or here:
+            arrived = self._deliver_all()
+        elif thread is threading.current_thread():
+            arrived = False
+        else:
             thread.join(max(0.0, deadline - time.monotonic()))
+            arrived = not thread.is_alive()
         with self._condition:
             left = list(self._queue)
             self._queue.clear()
             self.queued = self._bytes = 0
         if left:
             self._lost(left, "shutdown", "there was no time left at shutdown")
-        return not left and not (thread and thread.is_alive()) and self._failed == failed
+        return arrived and not left and self._failed == failed
 
     def _start(self) -> None:
-        if self._thread is None and not self._stopping:
+        if (self._thread is None or not self._thread.is_alive()) and not self._stopping:
             thread = threading.Thread(target=self._run, name="otel-posthog", daemon=True)
             # Python starts no threads while the interpreter shuts down; then `stop` delivers what is queued.
             with suppress(RuntimeError):
@@ -141,41 +176,59 @@ class Batcher:
 
     def _run(self) -> None:
         while True:
-            batch = self._next_batch()
-            if batch is None:
+            is_last = self._wait()
+            batch = self._take()
+            if batch or not is_last:
+                self._deliver_one(batch)
+            else:
+                with self._condition:
+                    self._finished, self._handled = sys.maxsize, self._taken  # nobody need wait any more
+                    self._condition.notify_all()
                 return
-            arrived = self._deliver(batch)
-            with self._condition:
-                self.in_hand = 0
-                self._failed += not arrived
-                self._in_flight = False
-                if not self._queue:
-                    self._wanted = False
-                self._condition.notify_all()
 
-    def _next_batch(self) -> list[Released] | None:
-        """Wait until a batch is due; ``None`` when there is nothing left to do at all."""
+    def _wait(self) -> bool:
+        """Wait until a batch is due; ``True`` if there will be no other once nothing is left."""
         due = time.monotonic() + self._delay
         with self._condition:
-            while not (self._stopping or self._wanted or self.queued >= self._batch_size):
+            while not (self._stopping or self._is_wanted() or self.queued >= self._batch_size):
                 remaining = due - time.monotonic()
                 if remaining <= 0:
                     break
                 self._condition.wait(remaining)
-            self._in_flight = True
-            stopping = self._stopping
+            self._begun += 1
+            return self._stopping
+
+    def _is_wanted(self) -> bool:
+        begun, taken = self._wanted
+        return self._finished < begun or self._handled < taken
+
+    def _take(self) -> list[Released]:
         batch = list(self._poll())
         count = sum(len(released.spans) for released in batch)
         with self._condition:
             while self._queue and count < self._batch_size:
-                released = self._queue.popleft()
-                self._count(released, -1)
+                released = self._pop()
                 count += len(released.spans)
                 batch.append(released)
             self.in_hand = count
-            if stopping and not batch:
-                self._in_flight = False
-                self._wanted = False
-                self._condition.notify_all()
-                return None
         return batch
+
+    def _deliver_one(self, batch: list[Released]) -> bool:
+        try:
+            arrived = self._deliver(batch)
+        except Exception as error:  # a bug of ours must not end the thread
+            self._lost(batch, "internal_error", f"an error of otel-posthog itself: {type(error).__name__}")
+            arrived = False
+        with self._condition:
+            self.in_hand = 0
+            self._failed += not arrived
+            self._finished, self._handled = self._begun, self._taken
+            self._condition.notify_all()
+        return arrived
+
+    def _deliver_all(self) -> bool:
+        """Everything, in this thread; the other one may be waiting for a lock that this one has."""
+        arrived = True
+        while batch := self._take():
+            arrived = self._deliver_one(batch) and arrived
+        return arrived

@@ -73,10 +73,10 @@ def configure(
 
     A second call for the same provider, key and host attaches nothing more, unless the first has been shut down;
     neither does a call where ``OTEL_TRACES_EXPORTER=posthog`` has set everything up. Options that differ then are
-    warned of.
+    warned of, and those that keep content private are an error.
 
     Raises:
-        ConfigurationError: an option cannot be used, or the global provider is not the SDK's.
+        ConfigurationError: an option cannot be used, or comes too late, or the global provider is not the SDK's.
     """
     settings = Settings.load(api_key=api_key, host=host, **options)
     spans = tracer_provider or _global_tracer_provider()
@@ -84,7 +84,7 @@ def configure(
     for processor, provider in list(_attached.items()):
         same = processor.exporter.destination == (settings.api_key, settings.host)
         if provider() is spans and same and not processor.is_shut_down:
-            _warn_of_differences(settings, processor.exporter.settings, options)
+            _tell_differences(settings, processor.exporter.settings, options)
             return Handle(spans, logs, processor)
     if spans is trace.get_tracer_provider():
         for exporter in _environment_exporters:
@@ -101,8 +101,16 @@ def _attach(settings: Settings, spans: TracerProvider, logs: LoggerProvider, rea
     return Handle(spans, logs, processor)
 
 
-def _warn_of_differences(asked: Settings, used: Settings, options: Mapping[str, Any]) -> None:
+_PRIVATE = ("capture_content", "redact", "keep_media", "deny_attributes", "allow_attributes", "capture_unmapped")
+
+
+def _tell_differences(asked: Settings, used: Settings, options: Mapping[str, Any]) -> None:
     ignored = [name for name in options if getattr(asked, name) != getattr(used, name)]
+    for name in ignored:
+        if name in _PRIVATE:  # content would be sent that must not be
+            raise ConfigurationError(
+                f"{name} comes too late: PostHog is configured for this provider already, and there it must be given."
+            )
     if ignored:
         logger.warning("PostHog is configured already: %s stays as the first time.", ", ".join(ignored))
 

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,8 @@ class PostHogSpanExporter(SpanExporter):
         **options: Any,
     ) -> None:
         self._settings = settings or Settings.load(api_key=api_key, host=host, **options)
-        self.log_records = LogRecords() if log_records is None else log_records
+        bounds = self._settings.max_queue_size, self._settings.max_queue_bytes
+        self.log_records = LogRecords(*bounds) if log_records is None else log_records
         self.mapper = Mapper(self._settings, self.log_records, self._left_out, readers)
         self._ledger = Ledger(self._settings.on_drop)
         self._client = CaptureClient(self._settings, self._ledger, shrink)
@@ -114,7 +116,7 @@ class PostHogSpanExporter(SpanExporter):
             return self._client.send(events, timeout) and complete
         except Exception as error:  # a bug of ours must not reach the app
             self._ledger.warn("export", f"an export to PostHog failed: {type(error).__name__}", logging.ERROR)
-            logger.debug("export failed", exc_info=True)
+            logger.debug("export failed%s", where(error))
             return False
         finally:
             detach(token)
@@ -135,7 +137,7 @@ class PostHogSpanExporter(SpanExporter):
         elif detail is not None:
             self._ledger.warn(reason, detail)
         if error is not None:
-            logger.debug("%s", reason, exc_info=error)
+            logger.debug("%s%s", reason, where(error))
 
     def _evicted(self, count: int) -> None:
         self._ledger.warn("log_records", f"{count} log records with message content were dropped: too many wait for "
@@ -196,6 +198,12 @@ class PostHogSpanExporter(SpanExporter):
     def stats(self) -> Stats:
         """What was accepted, delivered, dropped (by reason) and is pending."""
         return self._client.stats()
+
+
+def where(error: BaseException) -> str:
+    """Where an error was raised, for the debug log; its text is left out, since it may quote content."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return "".join(f"\n  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
 
 
 def _ids(spans: Iterable[ReadableSpan | SpanView]) -> list[tuple[str, str]]:

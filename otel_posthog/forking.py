@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from weakref import WeakMethod
 
@@ -19,7 +20,14 @@ def around_forks(
         os.register_at_fork(**{name: _weakly(method) for name, method in hooks.items() if method is not None})
 
 
-def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+def stop_at_the_end_of_a_child(stop: Callable[[], object]) -> None:
+    """In a child of multiprocessing, which runs no ``atexit``: call a bound method when it ends."""
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:
+        multiprocessing.Finalize(None, _weakly(stop), exitpriority=0)
+
+
+def _weakly(method: Callable[[], object]) -> Callable[[], None]:
     reference = WeakMethod(method)
 
     def call() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog.ambient import Ambient
+from otel_posthog.logs import size_of_value
 from otel_posthog.spans import SpanView
 from otel_posthog.traces import Node
 
@@ -33,6 +34,7 @@ class _Trace:
     size: int = 0  # bytes of what waits, about
     touched: float = 0.0
     ambient: dict[int, Ambient] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)  # open spans whose start nobody told of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,14 @@ class LiveTraces:
 
     def after_fork(self) -> None:
         """In a child: the spans of its parent are for the parent to send."""
-        self._lock = threading.RLock()  # a signal handler may come in between
+        self._lock = threading.Condition()  # may be entered again: a signal handler may come in between
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         self.waiting = self._bytes = 0
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this very thread has the lock: a signal handler may have interrupted it."""
+        return is_held_here(self._lock)
 
     def started(self, span: ReadableSpan, parent: ReadableSpan | None, ambient: Ambient | None = None) -> None:
         """A span has started. ``parent`` is its parent if that is a span of this process that records."""
@@ -80,8 +87,9 @@ class LiveTraces:
             above = parent.get_span_context() if parent is not None else None
             if parent is None or above is None or parent.end_time is not None:
                 return
-            if above.trace_id == context.trace_id:  # the parent may have started before anybody listened
-                trace.open.setdefault(above.span_id, parent)
+            if above.trace_id == context.trace_id and above.span_id not in trace.open:
+                trace.open[above.span_id] = parent  # it started before the processor was added, or is another's
+                trace.seen.add(above.span_id)
 
     def ended(self, span: ReadableSpan, is_sent: bool) -> Released | None:
         """A span has ended; what that releases. ``is_sent`` says whether it is for sending at all."""
@@ -122,9 +130,10 @@ class LiveTraces:
         found = []
         with self._lock:
             for trace_id, trace in list(self._traces.items()):
-                if trace.waiting and (everything or now - trace.waiting_since >= self._hold):
+                _close_what_has_ended(trace)
+                if trace.waiting and (everything or not trace.open or now - trace.waiting_since >= self._hold):
                     found.append(self._release(trace))
-                if now - trace.touched > FORGET_AFTER:
+                if not trace.open or now - trace.touched > FORGET_AFTER:
                     del self._traces[trace_id]
         return [released for released in found if released is not None]
 
@@ -136,7 +145,9 @@ class LiveTraces:
     def relatives(self, released: Released) -> list[ReadableSpan | Node]:
         """What is known of the other spans of the trace."""
         with self._lock:
-            return [*released.trace.ended.values(), *released.trace.open.values()]
+            trace = released.trace
+            waiting = (span for span in trace.waiting if isinstance(span, ReadableSpan))
+            return [*trace.ended.values(), *waiting, *trace.open.values()]
 
     def sent(self, released: Released, nodes: list[Node]) -> None:
         """The spans have been sent, as these nodes: keep what spans to come want to know of them."""
@@ -155,7 +166,8 @@ class LiveTraces:
         self._bytes += size
 
     def _is_full(self) -> bool:
-        return self.waiting > self._most_waiting or self._bytes > self._most_bytes
+        # At half: then the queue, which has the same bounds, takes all of it.
+        return self.waiting * 2 > self._most_waiting or self._bytes * 2 > self._most_bytes
 
     def _release(self, trace: _Trace) -> Released | None:
         spans, trace.waiting = trace.waiting, []
@@ -171,6 +183,17 @@ class LiveTraces:
             del self._traces[oldest]
 
 
+def _close_what_has_ended(trace: _Trace) -> None:
+    """Of spans of another provider, which were only seen as parents, nobody says when they end."""
+    for span_id in list(trace.seen):
+        span = trace.open.get(span_id)
+        if span is None:
+            trace.seen.discard(span_id)
+        elif span.end_time is not None:
+            trace.seen.discard(span_id)
+            _remember(trace, span_id, trace.open.pop(span_id))
+
+
 def _remember(trace: _Trace, span_id: int, span: ReadableSpan | Node) -> None:
     trace.ended[span_id] = span
     if len(trace.ended) > MOST_ENDED:
@@ -183,8 +206,17 @@ _OVERHEAD = 2048  # bytes that a span has beside its texts, about
 def size_of(span: ReadableSpan | SpanView) -> int:
     """Bytes that a span keeps in memory, about: what counts is its texts."""
     attributes = span.attributes or {}
-    size = sum(len(value) for value in attributes.values() if isinstance(value, (str, tuple)))
+    size = sum(len(value) if isinstance(value, str) else size_of_value(value) for value in attributes.values())
     for event in span.events:
         if event.attributes:
-            size += sum(len(value) for value in event.attributes.values() if isinstance(value, str))
+            size += size_of_value(event.attributes)
     return size + _OVERHEAD
+
+
+def is_held_here(condition: threading.Condition) -> bool:
+    """Whether this thread has acquired the condition: only then may it notify."""
+    try:
+        condition.notify(0)
+    except RuntimeError:
+        return False
+    return True

@@ -14,7 +14,7 @@ from typing import Any
 
 from opentelemetry.context import create_key, get_value
 from opentelemetry.sdk._logs import LogRecordProcessor
-from opentelemetry.trace import format_span_id, format_trace_id
+from opentelemetry.trace import TraceFlags, format_span_id, format_trace_id
 
 from otel_posthog.ambient import Ambient, ambient_of
 from otel_posthog.conventions import VERDICTS
@@ -23,14 +23,19 @@ from otel_posthog.spans import EventView, SpanView, view_of_record
 # A list in the current context under this key is told the names of the verdicts that were taken.
 HEARD = create_key("otel_posthog.heard")
 
-_MOST_SPANS = 4096  # spans whose records wait for them; the oldest goes first
+_MOST_SPANS = 50_000  # spans whose records wait for them; the oldest goes first
+_MOST_BYTES = 64 * 1024 * 1024  # of their texts, about; likewise
 _MOST_RECORDS = 1024  # records of one span
 
 
 class LogRecords:
-    """Log records by span, until the span takes them. Bounded: at the bound the oldest span's records go."""
+    """Log records by span, until the span takes them.
 
-    def __init__(self) -> None:
+    Bounded in spans and in bytes, about: at a bound the oldest span's records go.
+    """
+
+    def __init__(self, most_spans: int = _MOST_SPANS, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_spans, self._most_bytes = most_spans, most_bytes
         self.on_verdict: Callable[[SpanView, Ambient | None], None] | None = None
         self.on_evicted: Callable[[int], None] | None = None
         self.after_fork()
@@ -40,6 +45,8 @@ class LogRecords:
         self._lock = threading.RLock()  # a signal handler may come in between
         self._by_span: OrderedDict[tuple[int, int], list[EventView]] = OrderedDict()
         self._verdicts: list[tuple[SpanView, Ambient | None]] = []
+        self._sizes: dict[tuple[int, int], int] = {}
+        self._bytes = 0
 
     def add(self, trace_id: int, span_id: int, record: EventView) -> None:
         """Keep a record for the span with these ids."""
@@ -48,12 +55,17 @@ class LogRecords:
             records = self._by_span.get(key)
             if records is None:
                 records = self._by_span[key] = []
-                if len(self._by_span) > _MOST_SPANS:
-                    self._evict(len(self._by_span.popitem(last=False)[1]))
-            if len(records) < _MOST_RECORDS:
-                records.append(record)
-            else:
+            if len(records) >= _MOST_RECORDS:
                 self._evict(1)
+                return
+            records.append(record)
+            size = size_of_value(record.body) + size_of_value(record.attributes)
+            self._sizes[key] = self._sizes.get(key, 0) + size
+            self._bytes += size
+            while len(self._by_span) > self._most_spans or (self._bytes > self._most_bytes and len(self._by_span) > 1):
+                oldest, gone = self._by_span.popitem(last=False)
+                self._bytes -= self._sizes.pop(oldest, 0)
+                self._evict(len(gone))
 
     def add_verdict(self, record: SpanView, ambient: Ambient | None) -> None:
         """Keep an evaluation, feedback or metric, or hand it on to who asked for it."""
@@ -83,6 +95,7 @@ class LogRecords:
         if not self._by_span:
             return ()
         with self._lock:
+            self._bytes -= self._sizes.pop((trace_id, span_id), 0)
             return self._by_span.pop((trace_id, span_id), ())
 
 
@@ -106,7 +119,7 @@ class PostHogLogRecordProcessor(LogRecordProcessor):
                 heard = get_value(HEARD)
                 if isinstance(heard, list):
                     heard.append(name)
-            elif isinstance(name, str) and name.startswith("gen_ai.") and record.span_id:
+            elif isinstance(name, str) and name.startswith("gen_ai.") and record.span_id and _is_sampled(record):
                 self._records.add(record.trace_id or 0, record.span_id, EventView(name, attributes, record.body))
         except Exception:  # the app's logging must go on, whatever it logs
             return
@@ -119,6 +132,21 @@ class PostHogLogRecordProcessor(LogRecordProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Nothing is buffered here."""
         return True
+
+
+def _is_sampled(record: Any) -> bool:
+    """A span that is not sampled never takes its records."""
+    flags = record.trace_flags
+    return flags is None or bool(flags & TraceFlags.SAMPLED)
+
+
+def size_of_value(value: Any) -> int:
+    """Bytes of the texts in a value, about."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(size_of_value, value.values()))
+    return sum(map(size_of_value, value)) if isinstance(value, (list, tuple)) else 0
 
 
 def _view_of(name: str, log_record: Any) -> SpanView:

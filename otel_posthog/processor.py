@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from otel_posthog.ambient import Ambient, ambient_of
 from otel_posthog.batching import Batcher, Bounds
 from otel_posthog.capture import Stats
 from otel_posthog.exporter import PostHogSpanExporter
-from otel_posthog.forking import around_forks
+from otel_posthog.forking import around_forks, stop_at_the_end_of_a_child
 from otel_posthog.live import LiveTraces, Released
 from otel_posthog.settings import ConfigurationError
 from otel_posthog.spans import SpanView
@@ -62,20 +63,29 @@ class PostHogSpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Follow the span while it lives."""
-        if os.getpid() != self._pid:  # forked by a server that does not tell Python of it
-            self._after_fork()
-        parent = trace.get_current_span(parent_context)
-        self._live.started(span, parent if isinstance(parent, ReadableSpan) else None, ambient_of(parent_context))
+        try:
+            if os.getpid() != self._pid:  # forked by a server that does not tell Python of it
+                self._after_fork()
+            parent = trace.get_current_span(parent_context)
+            self._live.started(span, parent if isinstance(parent, ReadableSpan) else None, ambient_of(parent_context))
+        except Exception as error:  # what is around a span is the app's, and may raise when it is looked at
+            self._warn("on_start", error)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span if it is an AI span and was sampled; never blocks."""
-        context = span.get_span_context()
-        is_sent = bool(context and context.trace_flags.sampled) and self.exporter.mapper.is_ai_span(span)
-        released = self._live.ended(span, is_sent)
-        if released is not None:
-            self._batcher.put(released)
-        elif is_sent:
-            self._batcher.wake()
+        try:
+            context = span.get_span_context()
+            is_sent = bool(context and context.trace_flags.sampled) and self.exporter.mapper.is_ai_span(span)
+            released = self._live.ended(span, is_sent)
+            if released is not None:
+                self._batcher.put(released)
+            elif is_sent:
+                self._batcher.wake()
+        except Exception as error:
+            self._warn("on_end", error)
+
+    def _warn(self, hook: str, error: Exception) -> None:
+        self.exporter.ledger.warn(hook, f"{hook} of a span failed: {type(error).__name__}", logging.ERROR)
 
     def _on_verdict(self, record: SpanView, ambient: Ambient | None) -> None:
         released = self._live.recorded(record, ambient)
@@ -86,8 +96,14 @@ class PostHogSpanProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Export everything that has ended; ``True`` if all of it arrived, within ``timeout_millis``."""
+        here = self._is_interrupted
         self._queue_what_waits()
-        return self._batcher.flush(timeout_millis / 1000)
+        return self._batcher.flush(timeout_millis / 1000, here)
+
+    @property
+    def _is_interrupted(self) -> bool:
+        """Whether this is a signal handler amid a span's start or end, whose lock the sender cannot get."""
+        return self._live.is_held_here or self._batcher.is_held_here
 
     is_shut_down = False
 
@@ -104,9 +120,10 @@ class PostHogSpanProcessor(SpanProcessor):
         seconds = settings.timeout if timeout_millis is None else timeout_millis / 1000
         deadline = time.monotonic() + seconds
         self.is_shut_down = True
+        here = self._is_interrupted
         self._queue_what_waits()
         self.exporter.finish_by(deadline)
-        arrived = self._batcher.stop(seconds)
+        arrived = self._batcher.stop(seconds, here)
         self.exporter.shutdown(timeout_millis=round(max(0.0, deadline - time.monotonic()) * 1000))
         return arrived and not self.exporter.stats().pending
 
@@ -155,12 +172,13 @@ class PostHogSpanProcessor(SpanProcessor):
         )
         for released, mapped in sent:
             self._live.sent(released, [mapper.remembered(node) for node in mapped])
-        return arrived
+        return arrived and len(nodes) == sum(len(released.spans) for released in batch)
 
     def _after_fork(self) -> None:
         self._pid = os.getpid()
         self._live.after_fork()
         self._batcher.after_fork()
+        stop_at_the_end_of_a_child(self.stop)
 
 
 def _positive(variable: str, default: int) -> int:

@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "privacy",
         "sampling",
     },
-    "live": {"spans", "traces", "ambient"},
+    "live": {"spans", "traces", "ambient", "logs"},
     "batching": {"live"},
     "forking": set(),
     "metrics": {"_version", "settings", "capture"},

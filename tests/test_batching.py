@@ -131,3 +131,63 @@ def test_a_delivery_that_takes_long_holds_up_neither_put_nor_a_flush_with_little
     go_on.set()
     assert batcher.flush(10) is True
     assert batcher.stop(10) is True
+
+
+def test_a_trace_larger_than_the_queue_loses_what_is_too_much_and_no_more() -> None:
+    got: list[Released] = []
+    lost: list[Released] = []
+    batcher = Batcher(
+        lambda batch: got.extend(batch) is None, list, lambda dropped, *_: lost.extend(dropped),
+        bounds=Bounds(100, 10_000, True), delay=AN_HOUR, batch_size=1000,
+    )  # fmt: skip
+    batcher.put(released(1, 50, 50))
+    batcher.put(released(2, 130, 130))
+    assert batcher.flush(10)
+    assert sum(len(part.spans) for part in got) == 100
+    assert sum(len(part.spans) for part in lost) == 80
+    assert {part.trace for part in got} == {2}
+    batcher.stop(10)
+
+
+def test_a_flush_does_not_wait_for_what_comes_after_it() -> None:
+    enough = threading.Event()
+
+    def deliver(batch: list[Released]) -> bool:
+        return not enough.wait(0.001)
+
+    batcher = Batcher(
+        deliver, list, lambda *_: None, bounds=Bounds(10**6, 10**9, True), delay=AN_HOUR, batch_size=10**6
+    )  # fmt: skip
+
+    def keep_putting() -> None:
+        while not enough.is_set():
+            batcher.put(released(1, 1, 1))
+
+    thread = threading.Thread(target=keep_putting)
+    thread.start()
+    try:
+        assert batcher.flush(10) is True
+    finally:
+        enough.set()
+        thread.join()
+    batcher.stop(10)
+
+
+def test_an_error_in_a_delivery_does_not_end_the_thread() -> None:
+    lost: list[Released] = []
+    errors = iter([ValueError()])
+
+    def deliver(batch: list[Released]) -> bool:
+        for error in errors:
+            raise error
+        return True
+
+    batcher = Batcher(
+        deliver, list, lambda dropped, *_: lost.extend(dropped), bounds=Bounds(9, 99, True), delay=AN_HOUR, batch_size=9
+    )
+    batcher.put(released(1, 1, 1))
+    assert batcher.flush(10) is False
+    batcher.put(released(2, 1, 1))
+    assert batcher.flush(10) is True
+    assert [item.trace for item in lost] == [1]
+    batcher.stop(10)

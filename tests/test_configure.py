@@ -127,8 +127,10 @@ def test_options_that_come_too_late_are_warned_of(posthog: LocalPostHog, caplog:
     handle = configure("phc_test", posthog.url, redact=["email"], **given)
     configure("phc_test", posthog.url, redact=["email"], **given)
     assert caplog.text == ""
-    configure("phc_test", posthog.url, redact=["email"], capture_content=False, **given)
-    assert "PostHog is configured already: capture_content stays as the first time." in caplog.text
+    configure("phc_test", posthog.url, redact=["email"], sample_rate=0.5, **given)
+    assert "PostHog is configured already: sample_rate stays as the first time." in caplog.text
+    with pytest.raises(ConfigurationError, match="capture_content comes too late"):
+        configure("phc_test", posthog.url, capture_content=False, **given)
     handle.shutdown()
 
 

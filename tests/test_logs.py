@@ -12,6 +12,7 @@ import pytest
 from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, Tracer, set_span_in_context
 
 from otel_posthog import PostHogLogRecordProcessor, PostHogSpanProcessor, logs
@@ -187,9 +188,8 @@ def counting(records: LogRecords) -> list[int]:
     return evicted
 
 
-def test_at_the_bound_the_oldest_spans_records_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_MOST_SPANS", 3)
-    records = LogRecords()
+def test_at_the_bound_the_oldest_spans_records_go() -> None:
+    records = LogRecords(most_spans=3)
     evicted = counting(records)
     for span_id in range(1, 6):
         records.add(1, span_id, record(span_id))
@@ -198,9 +198,8 @@ def test_at_the_bound_the_oldest_spans_records_go(monkeypatch: pytest.MonkeyPatc
     assert sum(evicted) == 4
 
 
-def test_a_span_that_took_its_records_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_MOST_SPANS", 3)
-    records = LogRecords()
+def test_a_span_that_took_its_records_makes_room() -> None:
+    records = LogRecords(most_spans=3)
     evicted = counting(records)
     for span_id in range(1, 100):
         records.add(1, span_id, record())
@@ -218,14 +217,26 @@ def test_the_records_of_one_span_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert sum(evicted) == 2
 
 
-def test_the_bounds_hold_as_they_are() -> None:
-    records = LogRecords()
+def test_records_are_bounded_in_bytes_wherever_their_texts_are() -> None:
+    records = LogRecords(most_bytes=1000)
     evicted = counting(records)
-    for span_id in range(1, 10_001):
-        records.add(1, span_id, record())
-    kept = sum(len(records.take(1, span_id)) for span_id in range(1, 10_001))
-    assert kept + sum(evicted) == 10_000
-    assert kept < 10_000
+    for span_id in range(1, 6):
+        records.add(1, span_id, record({"parts": ({"content": "x" * 400},)}))
+    assert [len(records.take(1, span_id)) for span_id in range(1, 6)] == [0, 0, 0, 1, 1]
+    assert sum(evicted) == 3
+    records.add(1, 6, record("x" * 5000))  # one alone may be larger
+    assert len(records.take(1, 6)) == 1
+
+
+def test_records_of_spans_that_are_not_sampled_are_not_kept() -> None:
+    records = LogRecords()
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(PostHogLogRecordProcessor(records))
+    tracer = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("app")
+    with tracer.start_as_current_span("chat") as span:
+        provider.get_logger("app").emit(LogRecord(event_name="gen_ai.user.message", body={"content": "hi"}))
+    context = span.get_span_context()
+    assert records.take(context.trace_id, context.span_id) == ()
 
 
 def test_the_same_span_id_in_two_traces_is_two_spans() -> None:
