@@ -20,11 +20,15 @@ def around_forks(
         os.register_at_fork(**{name: _weakly(method) for name, method in hooks.items() if method is not None})
 
 
-def stop_at_the_end_of_a_child(stop: Callable[[], object]) -> None:
-    """In a child of multiprocessing, which runs no ``atexit``: call a bound method when it ends."""
+def stop_at_the_end_of_a_child(owner: object, stop: Callable[[], object]) -> None:
+    """In a child of multiprocessing, which runs no ``atexit``: call a bound method of ``owner`` when it ends.
+
+    Called right after the fork; multiprocessing first forgets what its parent has registered, and then asks for more.
+    """
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:
-        multiprocessing.Finalize(None, _weakly(stop), exitpriority=0)
+        call = _weakly(stop)
+        multiprocessing.register_after_fork(owner, lambda _: multiprocessing.Finalize(None, call, exitpriority=0))
 
 
 def _weakly(method: Callable[[], object]) -> Callable[[], None]:

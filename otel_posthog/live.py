@@ -9,14 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog.ambient import Ambient
 from otel_posthog.logs import size_of_value
-from otel_posthog.spans import SpanView
-from otel_posthog.traces import Node
+from otel_posthog.spans import SpanView, view_of
+from otel_posthog.traces import Node, identity_of
 
 MOST_TRACES = 10_000  # live traces; at the bound the one that was touched least lately is forgotten
 MOST_OPEN = 10_000  # open spans of one trace; then the one that started first is not waited for
@@ -34,6 +34,7 @@ class _Trace:
     size: int = 0  # bytes of what waits, about
     touched: float = 0.0
     ambient: dict[int, Ambient] = field(default_factory=dict)
+    heavy: list[int] = field(default_factory=list)  # of the ended: whole spans, of which little is wanted
     seen: set[int] = field(default_factory=set)  # open spans whose start nobody told of
 
 
@@ -131,6 +132,7 @@ class LiveTraces:
         with self._lock:
             for trace_id, trace in list(self._traces.items()):
                 _close_what_has_ended(trace)
+                _lighten(trace)
                 if trace.waiting and (everything or not trace.open or now - trace.waiting_since >= self._hold):
                     found.append(self._release(trace))
                 if not trace.open or now - trace.touched > FORGET_AFTER:
@@ -194,8 +196,21 @@ def _close_what_has_ended(trace: _Trace) -> None:
             _remember(trace, span_id, trace.open.pop(span_id))
 
 
+def _lighten(trace: _Trace) -> None:
+    """Of spans that are not sent keep only where they are and whose. Done here, off the app's threads."""
+    heavy, trace.heavy = trace.heavy, []
+    for span_id in heavy:
+        span = trace.ended.get(span_id)
+        if isinstance(span, ReadableSpan):
+            view = view_of(span)
+            light = replace(view, attributes=identity_of(view.attributes), events=(), resource={})
+            trace.ended[span_id] = Node(light, None, ambient=trace.ambient.get(span_id))
+
+
 def _remember(trace: _Trace, span_id: int, span: ReadableSpan | Node) -> None:
     trace.ended[span_id] = span
+    if not isinstance(span, Node):
+        trace.heavy.append(span_id)
     if len(trace.ended) > MOST_ENDED:
         trace.ambient.pop(trace.ended.popitem(last=False)[0], None)
 

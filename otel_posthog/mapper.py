@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,12 +14,16 @@ from otel_posthog.capture import Encoded, encode
 from otel_posthog.conventions import READERS, Reader
 from otel_posthog.events import Shape, event_of, is_content, trace_of
 from otel_posthog.logs import LogRecords
-from otel_posthog.operation import Operation
+from otel_posthog.operation import Message, Operation, Text, last_user_text
 from otel_posthog.privacy import Privacy, matcher, without
 from otel_posthog.sampling import Sampler
 from otel_posthog.settings import Settings
 from otel_posthog.spans import EventView, SpanView, view_of
 from otel_posthog.traces import Node, Rules, connect, identity_of
+
+logger = logging.getLogger("otel_posthog")
+
+_SHORT_QUESTION = 2_000  # characters, up to which the question of a sent call is remembered to know it again
 
 # (how many, reason): what is left out on purpose, or because of an error
 LeftOut = Callable[[int, str, Exception | None], None]
@@ -96,11 +101,15 @@ class Mapper:
         """A span that is not sent now, open or ended; its log records stay."""
         view, context = view_of(span), span.get_span_context()
         ambient = around.get(context.span_id) if context else None
-        is_sent = bool(context and context.trace_flags.sampled) and self._wants(span)
         try:
-            return self._read(view, ambient) if is_sent else Node(view, None, ambient=ambient)
+            if context and context.trace_flags.sampled:
+                node = self._read(view, ambient)
+                # An open span cannot be judged yet.
+                if node.operation is None or span.end_time is None or self._wants(span):
+                    return node
         except Exception:  # told when the span itself is sent
-            return Node(view, None, ambient=ambient)
+            logger.debug("a span that is not sent now could not be read")
+        return Node(view, None, ambient=ambient)
 
     def _wants(self, span: ReadableSpan | SpanView) -> bool:
         """Whether ``should_export`` lets a span through. If it raises, the span is sent."""
@@ -117,19 +126,21 @@ class Mapper:
         operation = node.operation
         light = replace(node.view, attributes=identity_of(node.view.attributes), events=(), logs=(), resource={})
         if operation is None:
-            return Node(light, None, ambient=node.ambient)
-        return Node(
-            light,
-            Operation(
-                operation.kind,
-                request_model=operation.request_model,
-                response_model=operation.response_model,
-                response_id=operation.response_id,
-                user=operation.user,
-                session=operation.session,
-            ),
-            ambient=node.ambient,
+            return Node(light, None, ambient=node.ambient, was_sent=True)
+        asked = last_user_text(operation.input) if operation.is_call else None
+        known = Operation(
+            operation.kind,
+            request_model=operation.request_model,
+            response_model=operation.response_model,
+            response_id=operation.response_id,
+            http_status=operation.http_status,
+            input=[Message("user", [Text(asked)])] if asked and len(asked) <= _SHORT_QUESTION else None,
+            usage=operation.usage,
+            failure=None if operation.failure is None else replace(operation.failure, message=None),
+            user=operation.user,
+            session=operation.session,
         )
+        return Node(light, known, ambient=node.ambient, was_sent=True)
 
     def events_of(self, nodes: Sequence[Node], relatives: Iterable[Node] = (), whole: bool = False) -> list[Encoded]:
         """The events of the nodes. ``relatives`` are spans that are not sent now but say where these belong; ``whole``

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,8 @@ from otel_posthog.spans import SpanView
 from otel_posthog.traces import Node
 
 _HOLD = 10.0  # seconds that an ended span waits for the rest of its trace
+_MOST_RECENT_CALLS = 500
+_MOST_SCOPES = 100
 _SPOOL_DELAY = 1.0  # seconds; what is not on disk yet is lost with the process
 
 
@@ -55,6 +58,8 @@ class PostHogSpanProcessor(SpanProcessor):
             delay=min(delay, _SPOOL_DELAY) if settings.spool_dir else delay,
             batch_size=min(_positive(OTEL_BSP_MAX_EXPORT_BATCH_SIZE, 512), settings.max_queue_size),
         )
+        self._scopes: set[str] = set()  # that have recorded calls
+        self._recent_calls: deque[Node] = deque(maxlen=_MOST_RECENT_CALLS)
         self._pid = os.getpid()
         around_forks(in_child=self._after_fork)
         metrics.observe(self)
@@ -155,14 +160,20 @@ class PostHogSpanProcessor(SpanProcessor):
         nodes: list[Node] = []
         relatives: dict[tuple[str, str], Node] = {}
         sent: list[tuple[Released, list[Node]]] = []
+        looked_at: set[int] = set()
         for released in batch:
             around = self._live.ambient(released)
             mapped = mapper.nodes_of(released.spans, around)
             nodes += mapped
             sent.append((released, mapped))
+            if id(released.trace) in looked_at:
+                continue
+            looked_at.add(id(released.trace))
             for span in self._live.relatives(released):
                 node = span if isinstance(span, Node) else mapper.relative_of(span, around)
                 relatives[node.view.trace_id, node.view.span_id] = node
+        for node in self._calls_of_others(nodes):
+            relatives.setdefault((node.view.trace_id, node.view.span_id), node)
         for node in nodes:
             relatives.pop((node.view.trace_id, node.view.span_id), None)
         # On disk they wait for the next time; in memory they are tried until they are too old.
@@ -171,14 +182,26 @@ class PostHogSpanProcessor(SpanProcessor):
             nodes, list(relatives.values()), whole=True, timeout=timeout, on_mapped=self._batcher.nothing_in_hand
         )
         for released, mapped in sent:
-            self._live.sent(released, [mapper.remembered(node) for node in mapped])
+            remembered = [mapper.remembered(node) for node in mapped]
+            self._live.sent(released, remembered)
+            self._recent_calls.extend(_calls(remembered))
         return arrived and len(nodes) == sum(len(released.spans) for released in batch)
+
+    def _calls_of_others(self, nodes: Sequence[Node]) -> Iterable[Node]:
+        """Calls that were sent lately, where several instrumentations are at work: the second record of a call may come
+        in another trace, and later."""
+        self._scopes.update(node.view.scope_name for node in _calls(nodes) if len(self._scopes) < _MOST_SCOPES)
+        return self._recent_calls if len(self._scopes) > 1 else ()
 
     def _after_fork(self) -> None:
         self._pid = os.getpid()
         self._live.after_fork()
         self._batcher.after_fork()
-        stop_at_the_end_of_a_child(self.stop)
+        stop_at_the_end_of_a_child(self, self.stop)
+
+
+def _calls(nodes: Sequence[Node]) -> list[Node]:
+    return [node for node in nodes if node.operation is not None and node.operation.is_call]
 
 
 def _positive(variable: str, default: int) -> int:

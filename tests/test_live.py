@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import set_span_in_context
 
 from otel_posthog import PostHogSpanProcessor
 from otel_posthog.local import LocalPostHog
@@ -163,3 +166,18 @@ def test_a_full_queue_counts_what_it_refuses(posthog: LocalPostHog, monkeypatch:
     assert stats.dropped["queue_full"] == 50 - stats.delivered
     assert 5 <= stats.delivered < 50
     assert stats.pending == 0
+
+
+def test_the_second_record_of_a_call_may_come_in_another_trace_and_later(app: App) -> None:
+    """As LangChain's callbacks, which set no current span, in an agent without a span above it."""
+    asked = {**CHAT, "gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 3}
+    provider = app.provider
+    chain, client = provider.get_tracer("langchain"), provider.get_tracer("openai")
+    agent = chain.start_span("agent", context=Context(), attributes={"gen_ai.operation.name": "invoke_agent"})
+    outer = chain.start_span("ChatModel", context=set_span_in_context(agent, Context()), attributes=asked)
+    client.start_span("chat", context=Context(), attributes=asked).end()
+    time.sleep(0.01)
+    outer.end()
+    app.processor._batcher.flush(10)  # the inner one goes; the outer one waits for its trace
+    agent.end()
+    assert sorted(event["event"] for event in app.events()) == ["$ai_generation", "$ai_span", "$ai_trace"]

@@ -236,3 +236,9 @@ def test_in_any_tree_parents_exist_and_calls_count_once(tree: list[tuple[dict[st
             above = parents[above - 1]
     expected = {id_of(i + 1) for i, (attributes, _) in enumerate(tree) if attributes is CHAT and i + 1 not in covered}
     assert {key for key, event in events.items() if event["event"] == "$ai_generation"} == expected
+
+
+def test_a_deep_tree_is_no_hard_work() -> None:
+    spans = [span(number, number - 1, AGENT) for number in range(2, 3000)]
+    events = by_id([*spans, span(1, None, {**AGENT, "user.id": "ada"})])
+    assert {event["distinct_id"] for event in events.values()} == {"ada"}

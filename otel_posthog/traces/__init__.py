@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from otel_posthog.ambient import Ambient
 from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
 from otel_posthog.distinct_ids import usable
 from otel_posthog.operation import Json
@@ -41,8 +42,9 @@ def connect(nodes: Iterable[Node], rules: Rules = _RULES) -> None:
     """Work out parents, users and sessions of all nodes in place; what is not to be sent loses its operation."""
     by_id = {id_of(node): node for node in nodes}
     sent = [node for node in by_id.values() if node.operation is not None]
+    known: dict[Id, Identity] = {}
     for node in sent:
-        _inherit(node, by_id)
+        _inherit(node, by_id, known)
     summarise(sent, by_id)
     beside: dict[Id, Node] = {}
     if rules.once:
@@ -103,7 +105,10 @@ def _find_heads(sent: Iterable[Node]) -> None:
         node.heads_trace = not is_call and node.view.parent_span_id is not None
 
 
-def _inherit(node: Node, by_id: Mapping[Id, Node]) -> None:
+Identity = tuple["str | None", "str | None"]  # user and session
+
+
+def _inherit(node: Node, by_id: Mapping[Id, Node], known: dict[Id, Identity]) -> None:
     """User, session and the rest of what is around, where the span itself does not say.
 
     Order: the context around the span, the attributes of its ancestors (apps set them on their server span; the
@@ -118,14 +123,30 @@ def _inherit(node: Node, by_id: Mapping[Id, Node]) -> None:
         operation.groups = operation.groups or ambient.groups
         operation.stated = {**ambient.properties, **operation.stated}
     if not (operation.user and operation.session):
-        for ancestor in ancestors_of(node, by_id):
-            attributes, above = ancestor.view.attributes, ancestor.operation
-            user, session = (above.user, above.session) if above is not None else (None, None)
-            operation.user = operation.user or user or _first_user(attributes)
-            operation.session = operation.session or session or _first_text(attributes, SESSION_ATTRIBUTES)
+        user, session = _identity_above(node, by_id, known)
+        operation.user = operation.user or user
+        operation.session = operation.session or session
     if ambient is not None:
         operation.user = operation.user or usable(ambient.baggage_user)
         operation.session = operation.session or ambient.baggage_session
+
+
+def _identity_above(node: Node, by_id: Mapping[Id, Node], known: dict[Id, Identity]) -> Identity:
+    """What the ancestors say, the nearest first. ``known`` remembers what was found, so that each is asked once."""
+    chain: list[Node] = []
+    user = session = None
+    for ancestor in ancestors_of(node, by_id):
+        if id_of(ancestor) in known:
+            user, session = known[id_of(ancestor)]
+            break
+        chain.append(ancestor)
+    for ancestor in reversed(chain):
+        attributes, operation, ambient = ancestor.view.attributes, ancestor.operation, ancestor.ambient or Ambient()
+        stated = (operation.user, operation.session) if operation is not None else (None, None)
+        user = stated[0] or usable(ambient.distinct_id) or _first_user(attributes) or user
+        session = stated[1] or ambient.session_id or _first_text(attributes, SESSION_ATTRIBUTES) or session
+        known[id_of(ancestor)] = user, session
+    return user, session
 
 
 def identity_of(attributes: Mapping[str, Json]) -> dict[str, Json]:

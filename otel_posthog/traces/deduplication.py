@@ -65,12 +65,14 @@ def merge_side_by_side(sent: Iterable[Node]) -> dict[Id, Node]:
             if inner.view.start_unix_nano > outer.view.end_unix_nano:
                 break
             if _are_twins(outer, inner):
-                if _says_nothing(inner):
+                if outer.was_sent or _says_nothing(inner):
                     _demote(inner)
-                    break
-                _merge(outer, inner)
-                _demote(outer)
-                beside[id_of(inner)] = outer
+                elif inner.was_sent:
+                    _demote(outer)
+                else:
+                    _merge(outer, inner)
+                    _demote(outer)
+                    beside[id_of(inner)] = outer
                 break
     return beside
 

@@ -23,6 +23,7 @@ class Node:
     ambient: Ambient | None = None
     heads_trace: bool = False
     trace_id: str = ""
+    was_sent: bool = False  # before: it only tells what it is
 
     def __post_init__(self) -> None:
         self.trace_id = self.trace_id or self.view.trace_id

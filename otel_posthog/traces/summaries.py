@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from otel_posthog.operation import Operation
 from otel_posthog.traces.nodes import Id, Node, ancestors_of, id_of
 
+_HIGHEST = 100  # levels above a call that are completed from it
 _HOLDS_OTHERS = frozenset(("agent", "chain"))
 
 
@@ -19,7 +21,7 @@ def summarise(sent: Iterable[Node], by_id: Mapping[Id, Node]) -> None:
     """
     below: dict[Id, list[Node]] = defaultdict(list)
     for node in sorted(sent, key=lambda node: node.view.start_unix_nano):
-        for ancestor in ancestors_of(node, by_id):
+        for ancestor in islice(ancestors_of(node, by_id), _HIGHEST):
             if ancestor.operation is not None and ancestor.operation.kind in _HOLDS_OTHERS:
                 below[id_of(ancestor)].append(node)
     for holder_id, nodes in below.items():

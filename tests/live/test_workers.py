@@ -58,6 +58,22 @@ call("parent")
     assert sent_by(posthog) == {"parent": 2, **{f"child {number}": 1 for number in range(12)}}
 
 
+def test_a_child_that_just_ends_sends_what_it_has(posthog: LocalPostHog) -> None:
+    run(posthog, """
+import multiprocessing
+posthog = otel_posthog.configure()
+
+def work():
+    call("child")
+
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start()
+process.join()
+assert process.exitcode == 0
+""")  # fmt: skip
+    assert sent_by(posthog) == {"child": 1}
+
+
 def test_children_by_spawn_configure_themselves(posthog: LocalPostHog, tmp_path: Path) -> None:
     (tmp_path / "spawned.py").write_text(SETUP + """
 import multiprocessing
