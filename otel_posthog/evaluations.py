@@ -40,13 +40,16 @@ def evaluation(
     Written as the semantic conventions' event ``gen_ai.evaluation.result``. Never raises for what PostHog or the
     network do; if nobody listens, that is logged.
     """
+    if label is None and (isinstance(score, bool) or not isinstance(score, (int, float))):
+        _not_sent("evaluation", "give a score, a number, or a label")
+        return
     attributes = {
         "gen_ai.evaluation.name": name,
         "gen_ai.evaluation.score.value": score,
         "gen_ai.evaluation.score.label": label,
         "gen_ai.evaluation.explanation": explanation,
     }
-    _emit("gen_ai.evaluation.result", attributes, span, trace_id, span_id, logger_provider)
+    _emit("evaluation", "gen_ai.evaluation.result", attributes, span, trace_id, span_id, logger_provider)
 
 
 def feedback(
@@ -61,7 +64,18 @@ def feedback(
 
     The text is sent even where ``capture_content`` is off, since it is given for nothing else; ``redact`` applies.
     """
-    _emit("posthog.feedback", {"gen_ai.evaluation.explanation": text}, span, trace_id, span_id, logger_provider)
+    if not text:
+        _not_sent("feedback", "the text is empty")
+        return
+    _emit(
+        "feedback",
+        "posthog.feedback",
+        {"gen_ai.evaluation.explanation": text},
+        span,
+        trace_id,
+        span_id,
+        logger_provider,
+    )
 
 
 def metric(
@@ -76,10 +90,11 @@ def metric(
     """Send an ``$ai_metric``: a value of your own about a trace. Arguments as for :func:`evaluation`."""
     kind = "label" if isinstance(value, str) else "value"
     attributes = {"gen_ai.evaluation.name": name, f"gen_ai.evaluation.score.{kind}": value}
-    _emit("posthog.metric", attributes, span, trace_id, span_id, logger_provider)
+    _emit("metric", "posthog.metric", attributes, span, trace_id, span_id, logger_provider)
 
 
 def _emit(
+    function: str,
     name: str,
     attributes: dict[str, Any],
     span: trace.Span | None,
@@ -90,7 +105,10 @@ def _emit(
     try:
         target = _target(span, trace_id, span_id)
     except (TypeError, ValueError):
-        logger.warning("%s was not sent to PostHog: trace_id and span_id must be lowercase hex.", name)
+        _not_sent(function, "trace_id and span_id must be lowercase hex")
+        return
+    if not target.trace_id:
+        _not_sent(function, "no span is current, so give trace_id")
         return
     given = {key: value for key, value in attributes.items() if value is not None}
     heard: list[str] = []
@@ -101,8 +119,11 @@ def _emit(
     finally:
         detach(token)
     if not heard:
-        remedy = "call otel_posthog.configure() or add a PostHogLogRecordProcessor"
-        logger.warning("%s was not sent to PostHog: %s.", name, remedy)
+        _not_sent(function, "call otel_posthog.configure() or add a PostHogLogRecordProcessor")
+
+
+def _not_sent(function: str, remedy: str) -> None:
+    logger.warning("%s() sent nothing to PostHog: %s.", function, remedy)
 
 
 def _target(span: trace.Span | None, trace_id: str | None, span_id: str | None) -> SpanContext:

@@ -80,8 +80,10 @@ def test_with_content_off_the_reasons_stay_and_feedback_goes(posthog: LocalPostH
 
 
 def test_without_anybody_to_hear_it_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    feedback("hello?", logger_provider=LoggerProvider(shutdown_on_exit=False))
-    assert "posthog.feedback was not sent to PostHog: call otel_posthog.configure()" in caplog.text
+    feedback(
+        "hello?", trace_id="0af7651916cd43dd8448eb211c80319c", logger_provider=LoggerProvider(shutdown_on_exit=False)
+    )
+    assert "feedback() sent nothing to PostHog: call otel_posthog.configure()" in caplog.text
     assert "hello?" not in caplog.text
 
 
@@ -89,3 +91,30 @@ def test_without_anybody_to_hear_it_is_warned_of(caplog: pytest.LogCaptureFixtur
 def test_an_id_that_is_none_does_not_reach_the_app(app: Handle, caplog: pytest.LogCaptureFixture, bad: Any) -> None:
     feedback("x", trace_id=bad, logger_provider=app.logger_provider)
     assert "must be lowercase hex" in caplog.text
+
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.mark.parametrize(
+    ("send", "remedy"),
+    [
+        (
+            lambda **to: evaluation("relevance", trace_id=TRACE_ID, **to),
+            "evaluation() sent nothing to PostHog: give a sc",
+        ),
+        (
+            lambda **to: evaluation("relevance", score="good", trace_id=TRACE_ID, **to),
+            "give a score, a number, or a label",
+        ),
+        (lambda **to: evaluation("relevance", score=0.9, **to), "no span is current, so give trace_id"),
+        (lambda **to: feedback("", trace_id=TRACE_ID, **to), "feedback() sent nothing to PostHog: the text is empty"),
+        (lambda **to: metric("clicks", 3, **to), "metric() sent nothing to PostHog: no span is current"),
+    ],
+)
+def test_what_says_nothing_or_is_about_nothing_is_warned_of(
+    app: Handle, posthog: LocalPostHog, caplog: pytest.LogCaptureFixture, send: Any, remedy: str
+) -> None:
+    send(logger_provider=app.logger_provider)
+    assert remedy in caplog.text
+    assert events(app, posthog) == {}
