@@ -215,17 +215,24 @@ def _remember(trace: _Trace, span_id: int, span: ReadableSpan | Node) -> None:
         trace.ambient.pop(trace.ended.popitem(last=False)[0], None)
 
 
+_SCALARS = frozenset((int, float, bool, type(None)))
 _OVERHEAD = 2048  # bytes that a span has beside its texts, about
 
 
 def size_of(span: ReadableSpan | SpanView) -> int:
     """Bytes that a span keeps in memory, about: what counts is its texts."""
-    attributes = span.attributes or {}
-    size = sum(len(value) if isinstance(value, str) else size_of_value(value) for value in attributes.values())
-    for event in span.events:
-        if event.attributes:
-            size += size_of_value(event.attributes)
-    return size + _OVERHEAD
+    size = _OVERHEAD
+    for holder in (span, *span.events):
+        attributes = holder.attributes or {}
+        # The SDK's mapping copies its dict in C; iterating it would cost a Python call per key, in the app's thread.
+        copy = getattr(attributes, "copy", None)
+        for value in (attributes if copy is None else copy()).values():
+            kind = type(value)
+            if kind is str:
+                size += len(value)
+            elif kind not in _SCALARS:
+                size += size_of_value(value)
+    return size
 
 
 def is_held_here(condition: threading.Condition) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from functools import wraps
@@ -38,8 +37,7 @@ def _flushed(handler: Callable[..., Any], timeout_millis: int) -> Callable[..., 
             try:
                 return await handler(*arguments, **named)
             finally:
-                # Other tasks of the loop go on meanwhile.
-                await asyncio.to_thread(flush, _time_left(arguments, timeout_millis))
+                await _flush_beside_the_loop(_time_left(arguments, timeout_millis))
 
         return flushed_async
 
@@ -51,7 +49,7 @@ def _flushed(handler: Callable[..., Any], timeout_millis: int) -> Callable[..., 
                 async for item in handler(*arguments, **named):
                     yield item
             finally:
-                await asyncio.to_thread(flush, _time_left(arguments, timeout_millis))
+                await _flush_beside_the_loop(_time_left(arguments, timeout_millis))
 
         return flushed_stream_async
 
@@ -74,6 +72,13 @@ def _flushed(handler: Callable[..., Any], timeout_millis: int) -> Callable[..., 
             flush(_time_left(arguments, timeout_millis))
 
     return flushed
+
+
+async def _flush_beside_the_loop(timeout_millis: int) -> None:
+    """Other tasks go on meanwhile."""
+    import asyncio  # a slow import, which who runs this has done already
+
+    await asyncio.to_thread(flush, timeout_millis)
 
 
 def _time_left(arguments: tuple[Any, ...], timeout_millis: int) -> int:

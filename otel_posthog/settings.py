@@ -7,7 +7,6 @@ OpenTelemetry specification asks (Environment Variable Specification, "Parsing e
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import math
@@ -395,8 +394,8 @@ class Settings:
         known = {option.name: option for option in fields(cls)}
         for name in arguments:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=3)
-                raise ConfigurationError(f"{name} is no setting: it must be one of {', '.join(close or known)}.")
+                likely = _like(name, known, 3) or known
+                raise ConfigurationError(f"{name} is no setting: it must be one of {', '.join(likely)}.")
         values: dict[str, Any] = {}
         for name, option in known.items():
             given = arguments.get(name)
@@ -427,8 +426,16 @@ def _warn_of_unknown(environ: Mapping[str, str], options: Iterable[Any]) -> None
     known = [name for option in options for name in variables_of(option)]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            logger.warning("%s is no setting of otel-posthog%s", name, f": did you mean {close[0]}?" if close else ".")
+            likely = _like(name, known, 1)
+            logger.warning(
+                "%s is no setting of otel-posthog%s", name, f": did you mean {likely[0]}?" if likely else "."
+            )
+
+
+def _like(name: str, known: Iterable[str], count: int) -> list[str]:
+    import difflib  # for mistakes only
+
+    return difflib.get_close_matches(name, list(known), n=count)
 
 
 def variables_of(option: Any) -> tuple[str, ...]:
