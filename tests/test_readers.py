@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from opentelemetry.trace import StatusCode
 
 from otel_posthog import PostHogSpanExporter, PostHogSpanProcessor, Reader
 from otel_posthog.conventions._attributes import Attributes, text
@@ -14,6 +15,7 @@ from otel_posthog.operation import Operation
 from otel_posthog.spans import SpanView
 from tests.support.made import made_span
 from tests.support.mapping import events_of
+from tests.support.truth import billed_input
 
 
 def event_of(attributes: dict[str, Any], **span: Any) -> dict[str, Any]:
@@ -333,3 +335,192 @@ def test_the_name_of_an_object_is_no_answer() -> None:
     properties = event_of(llm)["properties"]
     assert "$ai_output_choices" not in properties
     assert "output.value" not in properties
+
+
+@pytest.mark.parametrize(
+    ("provider", "said", "whole", "counts"),
+    [
+        ("anthropic.messages", {"anthropic": {"cacheReadInputTokens": 2048, "cacheCreationInputTokens": 0}}, 2310,
+         {"cache_read_input_tokens": 2048}),
+        ("vertex.anthropic.messages", {"anthropic": {"usage": {"input_tokens": 262, "cache_read_input_tokens": 2048,
+         "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}}}}, 2317,
+         {"cache_read_input_tokens": 2048, "cache_creation_input_tokens": 7, "cache_creation_1h_input_tokens": 4}),
+        ("openai.chat", {"openai": {"reasoningTokens": 192, "cachedPromptTokens": 20}}, 262,
+         {"cache_read_input_tokens": 20, "reasoning_tokens": 192}),
+        ("openai.chat", {"openai": "x", "other": {"usage": 3, "reasoningTokens": "?"}}, 262, {}),
+    ],
+)  # fmt: skip
+def test_vercels_provider_metadata_has_the_details_of_usage(
+    provider: str, said: dict[str, Any], whole: int, counts: dict[str, int]
+) -> None:
+    call = {"ai.operationId": "ai.generateText.doGenerate", "ai.model.provider": provider, "ai.usage.promptTokens": 262}
+    properties = event_of(call | {"ai.response.providerMetadata": json.dumps(said)})["properties"]
+    assert billed_input(properties) == whole
+    assert {name: properties[f"$ai_{name}"] for name in counts} == counts
+
+
+def test_vercels_seventh_version_adds_to_the_genai_conventions() -> None:
+    chat = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.input_tokens": 2310,
+        "ai.settings.context.userId": "user-1",
+        "ai.settings.context.sessionId": "session-1",
+        "ai.settings.context.plan": "pro",
+        "ai.usage.inputTokenDetails.noCacheTokens": 262,
+        "ai.usage.outputTokenDetails.reasoningTokens": 192,
+        "ai.response.providerMetadata": json.dumps({"anthropic": {"usage": {"cache_read_input_tokens": 2048}}}),
+    }
+    event = event_of(chat)
+    properties = event["properties"]
+    assert (event["event"], event["distinct_id"]) == ("$ai_generation", "user-1")
+    assert (properties["$ai_session_id"], properties["metadata"]["plan"]) == ("session-1", "pro")
+    assert (billed_input(properties), properties["$ai_reasoning_tokens"]) == (2310, 192)
+
+
+def test_vercels_wrapper_of_embeddings_has_all_their_texts() -> None:
+    asked = {"ai.operationId": "ai.embedMany", "ai.values": ('"one"', '"two"'), "ai.embeddings": ("[0.1]", "[0.2]")}
+    assert event_of(asked)["properties"]["$ai_input_state"] == ["one", "two"]
+
+
+def traceloop(kind: str, given: Any = None, returned: Any = None, **more: str) -> dict[str, Any]:
+    """The properties of a span of OpenLLMetry's."""
+    attributes = {"traceloop.span.kind": kind, "traceloop.entity.name": "step", **more}
+    for name, value in (("input", given), ("output", returned)):
+        if value is not None:
+            attributes[f"traceloop.entity.{name}"] = json.dumps(value)
+    properties: dict[str, Any] = event_of(attributes, parent_id="00f067aa0ba902b7")["properties"]
+    return properties
+
+
+def test_llama_indexs_embeddings_are_calls_although_their_span_is_a_workflow() -> None:
+    call = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "text-embedding-3-small"}
+    properties = traceloop("workflow", {"texts": ["one", "two"]}, [[0.1, 0.2], [0.3, 0.4]], **call)
+    assert properties["$ai_model"] == "text-embedding-3-small"
+    assert properties["$ai_input"] == ["one", "two"]
+    assert "0.3" not in json.dumps(properties)
+    inner = traceloop("task", {"query": "one"}, [0.1, 0.2])
+    assert (inner["$ai_input_state"], "$ai_output_state" in inner) == ({"query": "one"}, False)
+
+
+def test_llama_indexs_tools_are_known_by_what_they_return() -> None:
+    returned = {"blocks": [], "tool_name": "get_weather", "raw_input": {}, "raw_output": "11 C", "is_error": False}
+    properties = traceloop("task", {"kwargs": {"city": "Oslo"}}, returned)
+    assert (properties["$ai_span_type"], properties["$ai_span_name"]) == ("tool", "get_weather")
+    assert (properties["$ai_input_state"], properties["$ai_output_state"]) == ({"city": "Oslo"}, "11 C")
+
+
+def serialised(name: str, **fields: Any) -> dict[str, Any]:
+    """An object as LangChain writes it."""
+    return {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", name], "kwargs": fields}
+
+
+def envelope(**value: Any) -> dict[str, Any]:
+    """What LangChain's callbacks got."""
+    return {**value, "tags": ["seq:step:1"], "metadata": {"thread_id": "t"}, "kwargs": {"name": "step"}}
+
+
+def test_langchains_envelopes_are_taken_off() -> None:
+    properties = traceloop("task", envelope(inputs={"q": "Lake?"}), {"outputs": "Garda", "kwargs": {}})
+    assert (properties["$ai_input_state"], properties["$ai_output_state"]) == ({"q": "Lake?"}, "Garda")
+    answer = {"output": serialised("ToolMessage", content="11 C", type="tool"), "kwargs": {}}
+    properties = traceloop("tool", envelope(input_str="{'city': 'Oslo'}", inputs={}), answer)
+    assert (properties["$ai_input_state"], properties["$ai_output_state"]) == ({"city": "Oslo"}, "11 C")
+    assert traceloop("tool", envelope(input_str="{broken"))["$ai_input_state"] == "{broken"
+
+
+def test_langgraphs_states_are_the_last_messages() -> None:
+    asked, said = {"role": "user", "content": "Lake?"}, {"role": "assistant", "content": "Garda"}
+    answer = serialised("AIMessage", content="Garda", type="ai")
+    state = {"messages": [serialised("HumanMessage", content="Lake?", type="human"), answer]}
+    pair = envelope(inputs={"messages": [["user", "Lake?"]]})
+    properties = traceloop("workflow", pair, {"outputs": state, "kwargs": {}})
+    assert (properties["$ai_input_state"], properties["$ai_output_state"]) == ([asked], [said])
+    command = [{"graph": None, "update": {"messages": [answer]}}]
+    assert traceloop("task", None, {"outputs": command, "kwargs": {}})["$ai_output_state"] == [said]
+    more = {"messages": [["user", "Lake?"]], "place": "Italy"}
+    assert traceloop("workflow", envelope(inputs=more))["$ai_input_state"] == more
+
+
+def test_crewais_tasks_are_not_named_after_what_they_say() -> None:
+    crew = "opentelemetry.instrumentation.crewai.instrumentation"
+    task = {"traceloop.span.kind": "task", "crewai.task.description": "Which lake?", "crewai.task.agent": "Guide",
+            "traceloop.entity.output": "Garda"}  # fmt: skip
+    properties = event_of(task, name="Which lake?.task", scope=crew)["properties"]
+    assert properties["$ai_span_name"] == "Guide.task"
+    assert (properties["$ai_input_state"], properties["$ai_output_state"]) == ("Which lake?", "Garda")
+    del task["crewai.task.agent"]
+    assert event_of(task, name="Which lake?.task", scope=crew)["properties"]["$ai_span_name"] == "task"
+    whole = {"crewai.crew.name": "guides", "crewai.crew.result": "Garda", "gen_ai.operation.name": "invoke_agent"}
+    properties = event_of(whole, name="crewai.workflow", scope=crew)["properties"]
+    assert (properties["$ai_span_name"], properties["$ai_output_state"]) == ("guides", "Garda")
+
+
+def test_genkits_wrappers_show_the_last_messages() -> None:
+    message = {"role": "model", "content": [{"data": {"name": "Ada"}}]}
+    asked = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": [{"text": "Who?"}]}]}
+    wrapper = {"genkit:name": "generate", "genkit:type": "util", "genkit:input": json.dumps(asked)}
+    properties = event_of(wrapper | {"genkit:output": json.dumps({"message": message})})["properties"]
+    assert properties["$ai_input_state"] == [{"role": "user", "content": "Who?"}]
+    assert properties["$ai_output_state"] == [{"role": "assistant", "content": '{"name":"Ada"}'}]
+    render = {"genkit:name": "render", "genkit:type": "promptTemplate", "genkit:metadata:promptName": "who",
+              "genkit:output": json.dumps(asked)}  # fmt: skip
+    properties = event_of(render)["properties"]
+    assert (properties["$ai_span_type"], properties["$ai_prompt_name"]) == ("prompt", "who")
+    assert properties["$ai_output_state"] == [{"role": "user", "content": "Who?"}]
+
+
+def test_genkit_keeps_the_providers_answer_under_raw() -> None:
+    raw = {"id": "msg_1", "model": "claude-1", "usage": {"input_tokens": 262, "cache_read_input_tokens": 2048}}
+    answer = {"message": {"role": "model", "content": [{"text": "Hi"}]}, "usage": {"inputTokens": 262}, "raw": raw}
+    model = {"genkit:name": "anthropic/claude", "genkit:type": "action", "genkit:metadata:subtype": "model"}
+    properties = event_of(model | {"genkit:output": json.dumps(answer)})["properties"]
+    assert (properties["$ai_model"], properties["$ai_cache_read_input_tokens"]) == ("claude-1", 2048)
+    assert billed_input(properties) == 2310
+
+
+def test_genkits_exceptions_have_the_http_status_as_their_type() -> None:
+    said = ("exception", {"exception.type": "429", "exception.message": "RESOURCE_EXHAUSTED: 429 slow down"})
+    model = {"genkit:name": "openai/gpt-4o", "genkit:type": "action", "genkit:state": "error"}
+    properties = event_of(model, status=StatusCode.ERROR, events=[said])["properties"]
+    assert (properties["$ai_error"], properties["$ai_http_status"]) == ("RESOURCE_EXHAUSTED: 429 slow down", 429)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image", "image": {"type": "Buffer", "data": [137, 80, 78, 71]}, "mimeType": "image/png"},
+        {"type": "file", "data": {"type": "Buffer", "data": [137, 80, 78, 71]}, "mediaType": "image/png"},
+    ],
+)
+def test_nodes_buffers_are_their_bytes(part: dict[str, Any]) -> None:
+    def shown(part: dict[str, Any]) -> Any:
+        prompt = json.dumps([{"role": "user", "content": [part]}])
+        call = {"ai.operationId": "ai.generateText.doGenerate", "ai.prompt.messages": prompt}
+        return event_of(call)["properties"]["$ai_input"][0]["content"]
+
+    assert shown(part) == [{"type": "image", "image": "data:image/png;base64,iVBORw=="}]
+    key = "image" if "image" in part else "data"
+    for bytes_ in ([256], [-1], ["x"], [None], "x"):
+        broken = part | {key: {"type": "Buffer", "data": bytes_}}
+        assert shown(broken) in ([broken], [{"type": "image", "image": "data:image/png;base64,x"}])
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("OpenAIRateLimitError('Error code: 429 - slow')Traceback (most recent call last):\n",
+         "OpenAIRateLimitError: Error code: 429 - slow"),
+        ("KeyError('a', 2)", "KeyError: a"),
+        ("plain text (with more)", "Exception: plain text (with more)"),
+        ("Thing(x=1)Traceback (", "Exception: Thing(x=1)"),
+        ("Traceback (most", "Exception: Traceback (most"),
+    ],
+)  # fmt: skip
+def test_langsmiths_failures_are_without_their_traceback(message: str, error: str) -> None:
+    empty = {"generations": [[{"message": {"lc": 1, "id": ["AIMessage"], "kwargs": {"content": "", "type": "ai"}}}]]}
+    llm = {"langsmith.span.kind": "llm", "gen_ai.completion": json.dumps(empty)}
+    said = ("exception", {"exception.type": "Exception", "exception.message": message})
+    properties = event_of(llm, status=StatusCode.ERROR, events=[said])["properties"]
+    assert properties["$ai_error"] == error
+    assert properties.get("$ai_http_status") == (429 if "429" in message else None)
+    assert "$ai_output_choices" not in properties

@@ -8,6 +8,7 @@ Shapes: OpenTelemetry GenAI 1.37+ (``text``, ``tool_call``, ``tool_call_response
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -140,7 +141,8 @@ def media(modality: str) -> Callable[[JsonObject], Part]:
             found.file_id = found.file_id or string(layer.get("file_id"))
             found.filename = found.filename or string(first(layer, "filename", "title"))
             source = first(layer, "url", "uri", "fileUri", "file_uri", "data", "bytes", "content", "file_data")
-            if isinstance(source, str):
+            source = source if isinstance(source, str) else _buffer(layer) or _buffer(source)
+            if source is not None:
                 _take_source(found, source)
         if not (found.url or found.data or found.file_id):
             return Other(part)
@@ -160,6 +162,16 @@ def _layers(part: JsonObject) -> Iterable[JsonObject | str]:
             yield nested
         elif isinstance(nested, dict):
             yield from _layers(nested)
+
+
+def _buffer(value: Json) -> str | None:
+    """The base64 of Node's ``{"type": "Buffer", "data": [137, 80, …]}`` (AI SDK), if these are bytes."""
+    if not isinstance(value, dict) or value.get("type") != "Buffer" or not isinstance(value.get("data"), list):
+        return None
+    try:
+        return b64encode(bytes(value["data"])).decode() or None
+    except (TypeError, ValueError):
+        return None
 
 
 def _take_source(found: Media, source: str) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, structure, text
-from otel_posthog.conventions._failures import status_in
+from otel_posthog.conventions._failures import http_status, status_in
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first, string
-from otel_posthog.conventions._payloads import merge_usage, read_parameters
+from otel_posthog.conventions._payloads import merge_usage, read_parameters, usage_of
 from otel_posthog.conventions._providers import provider_of
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.operation import Failure, Json, Kind, Operation, Usage
@@ -30,6 +32,8 @@ KINDS: dict[str, Kind] = {
     "agent": "agent",
     "prompt": "prompt",
     "executable-prompt": "prompt",
+    "dotprompt": "prompt",
+    "promptTemplate": "prompt",
     "retriever": "retrieval",
     "reranker": "rerank",
     "evaluator": "evaluation",
@@ -56,16 +60,19 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     kind = attributes.take(text, "genkit:type")
     operation = Operation(kind=KINDS.get(subtype or "", KINDS.get(kind or "", "chain")), framework="genkit")
     operation.name = attributes.take(text, "genkit:name")
+    operation.prompt_name = attributes.take(text, "genkit:metadata:promptName")
     given = attributes.take(_json, "genkit:input")
     answered = attributes.take(_json, "genkit:output")
     message = attributes.take(text, "genkit:error")
     if attributes.take(text, "genkit:state") == "error" and span.status_code != "ERROR":
         operation.failure = _failure(message, answered)
+    elif span.status_code == "ERROR":
+        operation.failure = _failure_with_status(span)
     if operation.is_call:
         _read_model(operation)
         _read_call(operation, given, answered)
     else:
-        operation.input_state, operation.output_state = given, answered
+        _read_states(operation, given, answered)
     semconv.fill(operation, span, attributes)
     return operation
 
@@ -78,6 +85,18 @@ def _failure(message: str | None, answered: Json) -> Failure:
     return Failure(string(stated.get("status")), message, status_in(message))
 
 
+def _failure_with_status(span: SpanView) -> Failure | None:
+    """Genkit for Node: the type of an exception is its HTTP status, its text begins with the status' name."""
+    for event in span.events:
+        status = http_status(event.attributes.get("exception.type")) if event.name == "exception" else None
+        message = event.attributes.get("exception.message")
+        if status is not None and isinstance(message, str):
+            name, found, said = message.partition(": ")
+            named = bool(found) and name.isupper() and name.replace("_", "").isalpha()
+            return Failure(name if named else None, said if named else message, status)
+    return None
+
+
 def _json(value: Any) -> Json:
     return json_prefix(value)[0] if isinstance(value, str) else structure(value)
 
@@ -87,6 +106,17 @@ def _read_model(operation: Operation) -> None:
     provider, _, model = (operation.name or "").partition("/")
     operation.provider = provider_of(provider) if model else None
     operation.request_model = model or provider or None
+
+
+def _read_states(operation: Operation, given: Json, answered: Json) -> None:
+    """A wrapper's input and output; those of ``generate`` and of prompts have messages, as the call inside."""
+    asked = given.get("messages") if isinstance(given, Mapping) else None
+    operation.input = messages_of(_plain(asked)) if isinstance(asked, list) else None
+    operation.input_state = given if operation.input is None else None
+    said = first(dict(answered), "message", "messages") if isinstance(answered, Mapping) else None
+    if isinstance(said, (Mapping, list)):
+        operation.output = messages_of(_plain(said if isinstance(said, list) else [said]))
+    operation.output_state = answered if operation.output is None else None
 
 
 def _read_call(operation: Operation, given: Json, answered: Json) -> None:
@@ -103,10 +133,6 @@ def _read_call(operation: Operation, given: Json, answered: Json) -> None:
         operation.output = messages_of(_plain([message]), "assistant")
     if isinstance(reason, str):
         operation.finish_reasons = [reason]
-    custom = response.get("custom")  # of the provider's answer, what has no place in Genkit's
-    if isinstance(custom, Mapping):
-        operation.response_model = string(custom.get("model"))
-        operation.response_id = string(custom.get("id"))
     stated = response.get("usage")
     if isinstance(stated, Mapping):
         usage = Usage()
@@ -115,6 +141,23 @@ def _read_call(operation: Operation, given: Json, answered: Json) -> None:
             if isinstance(count, (int, float)) and not isinstance(count, bool):
                 setattr(usage, field, int(count))
         merge_usage(operation, usage)
+    for name in ("custom", "raw"):
+        original = response.get(name)
+        if isinstance(original, Mapping):
+            _read_original(operation, dict(original))
+
+
+def _read_original(operation: Operation, original: dict[str, Any]) -> None:
+    """Of the provider's own answer, what has no place in Genkit's."""
+    operation.response_model = operation.response_model or string(first(original, "model", "modelVersion"))
+    operation.response_id = operation.response_id or string(first(original, "id", "responseId"))
+    stated = first(original, "usage", "usageMetadata")
+    if not isinstance(stated, Mapping):
+        return
+    usage, known = usage_of(stated), operation.usage
+    if known is not None and known.input == usage.input:  # Genkit took the provider's number as it was
+        known.cache_inside = usage.cache_inside
+    merge_usage(operation, usage)
 
 
 def _plain(messages: Json) -> Json:
@@ -161,4 +204,15 @@ def _part(part: Json) -> Json:
                 "url": media.get("url")}  # fmt: skip
     if isinstance(part.get("reasoning"), str):
         return {"type": "reasoning", "text": part["reasoning"]}
+    if "data" in part and "text" not in part:  # structured output
+        return {"text": _written(part["data"])}
     return dict(part)
+
+
+def _written(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # no JSON
+        return str(value)

@@ -5,9 +5,12 @@ Source: langsmith 0.15 as recorded (``LANGSMITH_OTEL_ENABLED``).
 
 from __future__ import annotations
 
+import re
+
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
+    UnusableError,
     flag,
     identifier,
     python_literal,
@@ -16,7 +19,7 @@ from otel_posthog.conventions._attributes import (
     text,
 )
 from otel_posthog.conventions._common import set_provider
-from otel_posthog.conventions._failures import status_in
+from otel_posthog.conventions._failures import failure_of, status_in
 from otel_posthog.conventions._payloads import (
     looks_like_request,
     merge_usage,
@@ -69,15 +72,38 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     for name, value in attributes.take_prefix(_METADATA).items():
         operation.metadata[name] = state(value)
     semconv.fill(operation, span, attributes)
-    if span.status_code == "OK":
-        operation.failure = _failure(span)
+    operation.failure = _failure(span, attributes)
+    if operation.failure is not None and not any(message.parts for message in operation.output or ()):
+        operation.output = None  # LangChain makes an empty choice for a call that failed
     return operation
 
 
-def _failure(span: SpanView) -> Failure | None:
+def _failure(span: SpanView, attributes: Attributes) -> Failure | None:
     """A status that was OK once stays OK, even where the run fails after all; only a failed run has an exception."""
-    message = next((e.attributes.get("exception.message") for e in span.events if e.name == "exception"), None)
-    return Failure(message=message, status=status_in(message)) if isinstance(message, str) else None
+    failure = failure_of(span, attributes, None)
+    if failure is None and span.status_code == "OK":
+        message = next((e.attributes.get("exception.message") for e in span.events if e.name == "exception"), None)
+        failure = Failure(message=message, status=status_in(message)) if isinstance(message, str) else None
+    if failure is not None and failure.message:
+        failure.type, failure.message = _type_and_text(failure.type, failure.message)
+    return failure
+
+
+# The repr of an exception, which LangSmith writes before the traceback: OpenAIRateLimitError('Error code: 429 - …')
+_REPR = re.compile(r"([A-Za-z_][\w.]*)(\(.*)\)\s*", re.DOTALL)
+
+
+def _type_and_text(type: str | None, message: str) -> tuple[str | None, str]:
+    message = message.partition("Traceback (")[0].strip() or message
+    written = _REPR.fullmatch(message)
+    if written is None:
+        return type, message
+    try:
+        arguments = python_literal(written[2] + ",)")
+    except UnusableError:
+        return type, message
+    said = arguments[0] if isinstance(arguments, tuple) and arguments else None
+    return (written[1], said) if isinstance(said, str) and said else (type, message)
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:

@@ -11,15 +11,34 @@ from typing import Any
 import orjson
 
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, identifier, state, text
+from otel_posthog.conventions._attributes import Attributes, UnusableError, identifier, state, text
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._parts import string
+from otel_posthog.conventions._reprs import repr_value
+from otel_posthog.conventions._semconv_tables import KINDS as OPERATIONS
 from otel_posthog.operation import Json, Kind, Message, Operation, Reasoning
 from otel_posthog.spans import SpanView
 
 # traceloop.span.kind
 KINDS: dict[str, Kind] = {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"}
 
+# What a decorated function got and gave. Instrumentations of frameworks write the same again under the other names.
+_GIVEN = ("traceloop.entity.input", "gen_ai.task.input", "gen_ai.tool.call.arguments")
+_RETURNED = ("traceloop.entity.output", "gen_ai.task.output", "gen_ai.tool.call.result")
+
+# What frameworks put around a value: its key, then the keys that are with it.
+_ENVELOPES: tuple[tuple[str, frozenset[str]], ...] = (
+    ("inputs", frozenset(("tags", "metadata", "kwargs"))),  # LangChain
+    ("outputs", frozenset(("kwargs",))),
+    ("output", frozenset(("kwargs",))),  # of its tools
+    ("kwargs", frozenset()),  # LlamaIndex
+    ("arguments", frozenset(("tool_name",))),  # a tool call over MCP
+    ("result", frozenset()),
+)
+_TEXTS_TO_EMBED = ("texts", "text", "query")
+
+_CREWAI = "opentelemetry.instrumentation.crewai"
 _ASSOCIATION = "traceloop.association.properties."
 _OWN = ("traceloop.", "llm.request.type", "llm.request.functions.")
 _FLATTENED = ("gen_ai.prompt.", "gen_ai.completion.")
@@ -34,47 +53,133 @@ def _is_flattened(name: str) -> bool:
 
 def recognises(span: SpanView) -> bool:
     """Whether the span has a Traceloop attribute or flattened prompts."""
-    return span.has(*_OWN, *_FIRST_INDEXES)
+    return span.has(*_OWN, *_FIRST_INDEXES) or span.scope_name.startswith(_CREWAI)
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of an OpenLLMetry or Traceloop span."""
-    operation = Operation(kind=KINDS.get(attributes.take(text, "traceloop.span.kind") or "", "other"))
+    operation = Operation(kind=_kind(attributes))
     if operation.kind != "other":
         operation.framework = "traceloop"
         operation.name = attributes.take(text, "traceloop.entity.name")
         attributes.drop("gen_ai.operation.name")
     if not span.has(*_FLATTENED):
         # Requests of MCP have no kind, and their params and results here.
-        operation.input_state = _entity(attributes, "traceloop.entity.input")
-        operation.output_state = _entity(attributes, "traceloop.entity.output")
+        _read_states(operation, attributes)
+    if span.scope_name.startswith(_CREWAI):
+        _read_crew(operation, attributes)
     operation.prompt_name = attributes.take(text, "traceloop.prompt.key")
     operation.prompt_version = attributes.take(state, "traceloop.prompt.version")
     _read_association(operation, attributes)
     _read_flattened(operation, attributes)
     semconv.fill(operation, span, attributes)
+    if operation.kind in ("chain", "agent"):
+        _show_messages(operation)
     if operation.kind == "other" and (operation.input or operation.output) and operation.operation_name is None:
         # Attribute limits evict the oldest first: llm.request.type and the model go, the completion stays.
         operation.kind = "generation"
     return operation
 
 
-def _entity(attributes: Attributes, name: str) -> Json:
+def _kind(attributes: Attributes) -> Kind:
+    """The kind of a decorator or a framework's step; LlamaIndex's calls of models are steps too."""
+    step = KINDS.get(attributes.take(text, "traceloop.span.kind") or "", "other")
+    call = OPERATIONS.get(str(attributes.peek("gen_ai.operation.name")), "other")
+    if call in ("generation", "embedding") and "gen_ai.request.model" in attributes:
+        return call
+    return step
+
+
+def _read_states(operation: Operation, attributes: Attributes) -> None:
+    given, returned = _entity(attributes, _GIVEN), _entity(attributes, _RETURNED)
+    if isinstance(returned, dict) and {"tool_name", "raw_output"} <= returned.keys():  # LlamaIndex
+        operation.kind = "tool"
+        operation.name = string(returned["tool_name"]) or operation.name
+        returned = returned["raw_output"]
+    if operation.kind == "embedding" and isinstance(given, dict):
+        given = next((given[name] for name in _TEXTS_TO_EMBED if given.get(name)), given)
+    operation.input_state = given
+    operation.output_state = None if _is_vectors(returned) else returned
+
+
+def _is_vectors(value: Json) -> bool:
+    """Whether it is an embedding, or some of them: numbers that nobody reads."""
+    row = value[0] if isinstance(value, list) and value else value
+    return isinstance(row, float) or (isinstance(row, list) and bool(row) and isinstance(row[0], float))
+
+
+def _entity(attributes: Attributes, names: tuple[str, ...]) -> Json:
     """A decorated function's arguments or result: JSON, in which a text may again be JSON."""
-    value = attributes.take(state, name)
+    value = attributes.take(state, *names)
     if isinstance(value, str) and value[:1] == '"':
         value = state(_unquoted(value))
-    if isinstance(value, dict) and set(value) == {"args", "kwargs"}:
+    return _content_of_message(_unwrapped(value)) if isinstance(value, dict) else value
+
+
+def _unwrapped(value: dict[str, Any]) -> Json:
+    if value.keys() == {"args", "kwargs"}:
         args, kwargs = value["args"], value["kwargs"]
-        if not args or not kwargs:
-            value = args or kwargs
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-    elif isinstance(value, dict) and set(value) == {"tool_name", "arguments"}:  # a tool call over MCP
-        value = value["arguments"]
-    elif isinstance(value, dict) and set(value) == {"result"}:
-        value = value["result"]
-    return value
+        found = value if args and kwargs else args or kwargs
+        return found[0] if isinstance(found, list) and len(found) == 1 else found
+    if isinstance(value.get("input_str"), str) and "metadata" in value:  # LangChain's tools
+        return _decoded_repr(value["input_str"])
+    return next((value[key] for key, beside in _ENVELOPES if value.keys() == {key, *beside}), value)
+
+
+def _decoded_repr(written: str) -> Json:
+    try:
+        return repr_value(written) if written[:1] in ("{", "[") else written
+    except UnusableError:
+        return written
+
+
+def _content_of_message(value: Json) -> Json:
+    """LangChain's serialised objects are what they were made of; of a tool's message the content counts."""
+    if not isinstance(value, dict) or "lc" not in value or not isinstance(value.get("kwargs"), dict):
+        return value
+    made: dict[str, Any] = value["kwargs"]
+    if made.get("type") == "tool":
+        return made.get("content")
+    return made if "messages" in made else {"messages": [value]} if "content" in made else value
+
+
+def _show_messages(operation: Operation) -> None:
+    """A state that is messages alone is shown as such: the last that was asked, the last that was answered."""
+    given, returned = _messages_alone(operation.input_state), _messages_alone(operation.output_state)
+    if given and operation.input is None:
+        operation.input, operation.input_state = messages_of(given), None
+    if returned and operation.output is None:
+        operation.output, operation.output_state = messages_of(returned), None
+
+
+def _messages_alone(state: Json) -> list[Json] | None:
+    """LangGraph's ``{"messages": […]}`` or its command to add them; a message may be a pair of role and text."""
+    if isinstance(state, list) and len(state) == 1 and isinstance(state[0], dict):
+        state = state[0].get("update")
+    if not isinstance(state, dict) or not isinstance(state.get("messages"), list):
+        return None
+    if any(value for name, value in state.items() if name != "messages"):
+        return None
+    return [_message_of_pair(message) for message in state["messages"]]
+
+
+def _message_of_pair(message: Json) -> Json:
+    if isinstance(message, list) and len(message) == 2 and isinstance(message[0], str):
+        return {"role": message[0], "content": message[1]}
+    return message
+
+
+def _read_crew(operation: Operation, attributes: Attributes) -> None:
+    """CrewAI's spans of tasks are named after what the task says, which is content."""
+    if operation.kind == "chain":
+        agent = attributes.peek("crewai.task.agent")
+        operation.name = f"{agent}.task" if isinstance(agent, str) and agent else "task"
+    else:
+        operation.name = operation.name or attributes.take(text, "crewai.crew.name")
+    asked = attributes.take(text, "crewai.task.description")
+    answered = attributes.take(text, "crewai.crew.result")
+    operation.input_state = asked if operation.input_state is None else operation.input_state
+    operation.output_state = answered if operation.output_state is None else operation.output_state
 
 
 def _unquoted(value: str) -> Any:

@@ -1,11 +1,13 @@
-"""Vercel AI SDK, versions 4 to 6: ``ai.*`` attributes.
+"""Vercel AI SDK, versions 4 to 7: ``ai.*`` attributes.
 
-Source: AI SDK documentation "Telemetry"; ai 6.0.326 as recorded. The ``do…`` spans are the model calls; the spans
-around them (``ai.generateText``) repeat their summed usage. Both may carry ``gen_ai.*`` duplicates.
+Source: AI SDK documentation "Telemetry"; ai 4, 5, 6.0.326 and 7 as recorded. The ``do…`` spans are the model calls; the
+spans around them (``ai.generateText``) repeat their summed usage. Both may carry ``gen_ai.*`` duplicates. Version 7
+writes the GenAI conventions and, on demand, ``ai.*`` attributes without an operation beside them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from otel_posthog.conventions import semconv
@@ -23,11 +25,17 @@ from otel_posthog.conventions._attributes import (
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first, parts_of, tool_call
+from otel_posthog.conventions._payloads import usage_of
 from otel_posthog.conventions._recovery import json_prefix
-from otel_posthog.operation import Kind, Message, Operation, Reasoning, Text, Usage
+from otel_posthog.operation import Json, Kind, Message, Operation, Reasoning, Text, Usage
 from otel_posthog.spans import SpanView
 
-_METADATA = "ai.telemetry.metadata."
+# What the app says of the call: metadata until version 6, context since version 7.
+_METADATA = ("ai.telemetry.metadata.", "ai.settings.context.")
+
+# Version 7's spans, which the GenAI conventions name: by their scope, else by what stands beside those conventions.
+_SCOPE_7 = "gen_ai"
+_BESIDE_SEMCONV = ("ai.settings.context.", "ai.usage.", "ai.values")
 
 # Version 6 | version 5 | version 4
 USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -39,6 +47,11 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("reasoning", ("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens")),
 )
 USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
+
+# Before version 6 the provider's own metadata alone had these; the rest of their names is any provider's.
+_DETAILS = ("cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "reasoning")
+_DETAIL_NAMES = {"cachedPromptTokens": "cached_tokens", "cacheCreationInputTokens": "cache_creation_input_tokens"}
+_CACHE_OUTSIDE = frozenset(("anthropic", "bedrock"))
 
 PARAMETERS = (
     ("temperature", number, ("ai.settings.temperature",)),
@@ -56,13 +69,18 @@ PARAMETERS = (
 def recognises(span: SpanView) -> bool:
     """Whether the span names an AI SDK operation or model."""
     attributes = span.attributes
-    return "ai.operationId" in attributes or "ai.model.id" in attributes or "ai.toolCall.name" in attributes
+    if "ai.operationId" in attributes or "ai.model.id" in attributes or "ai.toolCall.name" in attributes:
+        return True
+    return "gen_ai.operation.name" in attributes and (span.scope_name == _SCOPE_7 or span.has(*_BESIDE_SEMCONV))
 
 
 def read(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of an AI SDK span."""
-    operation_id = attributes.take(text, "ai.operationId") or span.name
-    operation = Operation(kind=_kind(operation_id), framework="vercel", operation_name=operation_id)
+    operation_id = attributes.take(text, "ai.operationId")
+    if operation_id is None and "gen_ai.operation.name" not in attributes:
+        operation_id = span.name
+    kind: Kind = _kind(operation_id) if operation_id else "other"
+    operation = Operation(kind=kind, framework="vercel", operation_name=operation_id)
     set_provider(operation, attributes, attributes.take(text, "ai.model.provider"), "ai.model.provider")
     operation.request_model = attributes.take(text, "ai.model.id")
     operation.response_model = attributes.take(text, "ai.response.model")
@@ -73,7 +91,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
             operation.parameters[name] = value
     reason = attributes.take(text, "ai.response.finishReason", "ai.finishReason")
     operation.finish_reasons = [reason] if reason else []
-    if "stream" in operation_id:
+    # Version 7 has no name for a stream, but no other call has a first chunk.
+    if "stream" in (operation_id or "") or "gen_ai.client.operation.time_to_first_chunk" in attributes:
         operation.streaming = True
     milliseconds = attributes.take(number, "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk")
     if milliseconds is not None:
@@ -108,17 +127,28 @@ def _read_usage(operation: Operation, attributes: Attributes) -> None:
     usage = Usage()
     for field, count in attributes.take_all(USAGE_INDEX).items():
         setattr(usage, field, count)
-    details = attributes.peek("ai.response.providerMetadata")
+    said = _said_by_providers(attributes.peek("ai.response.providerMetadata"))
     # Since version 6 the input is a total with details; before, it was the provider's own number.
     itemised = "ai.usage.inputTokenDetails.noCacheTokens" in attributes
-    usage.cache_inside = itemised or operation.provider not in ("anthropic", "bedrock")
-    if isinstance(details, str) and "acheCreationInputTokens" in details and usage.cache_write is None:
-        stated = decoded(details)
-        for provider in stated.values() if isinstance(stated, dict) else ():
-            count = provider.get("cacheCreationInputTokens") if isinstance(provider, dict) else None
-            usage.cache_write = count if isinstance(count, int) and not isinstance(count, bool) else None
+    usage.cache_inside = itemised or _CACHE_OUTSIDE.isdisjoint((operation.provider, *said))
+    for details in said.values():
+        for field in _DETAILS:
+            if getattr(usage, field) is None:
+                setattr(usage, field, getattr(details, field))
     attributes.drop("ai.usage.inputTokenDetails.noCacheTokens", "ai.usage.outputTokenDetails.textTokens")
     operation.usage = usage
+
+
+def _said_by_providers(metadata: Any) -> dict[str, Usage]:
+    """What ``{"anthropic": {"usage": {…}, "cacheReadInputTokens": 2048}}`` counts, by provider."""
+    stated: Json = decoded(metadata)
+    said: dict[str, Usage] = {}
+    for provider, details in stated.items() if isinstance(stated, Mapping) else ():
+        if isinstance(details, Mapping):
+            counted = details.get("usage")
+            named = {_DETAIL_NAMES.get(name) or name: count for name, count in details.items()}
+            said[provider] = usage_of({**named, **(counted if isinstance(counted, Mapping) else {})})
+    return said
 
 
 def _read_metadata(operation: Operation, attributes: Attributes) -> None:
@@ -126,7 +156,7 @@ def _read_metadata(operation: Operation, attributes: Attributes) -> None:
     if function is not None:
         operation.metadata["functionId"] = function
     for name in [name for name in attributes if name.startswith(_METADATA)]:
-        key = name.removeprefix(_METADATA)
+        key = name.removeprefix(_METADATA[0]).removeprefix(_METADATA[1])
         if key in ("posthog_distinct_id", "$ai_session_id"):
             continue  # read with every convention's user and session
         value = attributes.left.pop(name)
@@ -155,7 +185,9 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     if operation.input is None and prompt is not None:
         operation.input = _prompt(prompt)
     values = attributes.take(values_of, "ai.values", "ai.value")
-    if operation.input is None and values:
+    if operation.kind == "chain" and values:  # around embeddings, of which each has its share
+        operation.input_state = values[0] if len(values) == 1 else values
+    elif operation.input is None and values:
         operation.input = messages_of(values)
     attributes.drop("ai.embeddings", "ai.embedding")
     tools = attributes.take(structure, "ai.prompt.tools")
