@@ -142,7 +142,7 @@ os.kill(os.getpid(), 9)
 """
 _SHUTDOWN = """
 burst(tracer, spans)
-processor.stop(max(500, spans // 2))
+processor.stop(10_000 if spool else max(500, spans // 2))  # to disk takes little time, but some
 deadline = time.monotonic() + 20
 def unsettled(stats): return stats.queued or stats.pending > stats.spooled
 while unsettled(processor.stats()) and time.monotonic() < deadline: time.sleep(0.01)
