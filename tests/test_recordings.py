@@ -78,6 +78,14 @@ NOT_CARRIED: dict[tuple[str, int, str], str] = {
     ("pydantic-ai1.0_v1_openai_logs", 5, "user text"): "only the agent's span has the messages of a failed call",
     ("pydantic-ai_v2_openai", 4, "user text"): "likewise",
     ("pydantic-ai_v5_openai", 4, "user text"): "likewise",
+    ("openllmetry-crewai_both", 3, "counted once"): "CrewAI asks three times, each of which is a call of its own",
+    ("vercel-ai_4", 13, "http status"): "only the app's name for the call has the number",
+    ("vercel-ai_4", 14, "http status"): "likewise",
+    ("vercel-ai_4", 15, "http status"): "likewise",
+    ("vercel-ai_5", 14, "http status"): "likewise",
+    ("vercel-ai_5", 15, "http status"): "likewise",
+    ("vercel-ai_5", 16, "http status"): "likewise",
+    ("vercel-ai_7", 17, "streaming"): "a stream is known by its first chunk, and this one failed before it",
     ("traceloop-sdk_decorators", 0, "tool definition"): "the second call of the run was made without tools",
 }
 
