@@ -17,21 +17,12 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
+from otel_posthog.capture import spool_files
 from otel_posthog.capture.batches import Encoded
 from otel_posthog.capture.ledger import Ledger
 from otel_posthog.settings import ConfigurationError, Settings
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    added REAL NOT NULL,  -- Unix time in seconds
-    name TEXT NOT NULL,
-    uuid TEXT NOT NULL,
-    body BLOB NOT NULL
-)
-"""
 _ADOPT_EVERY = 30.0  # seconds
 _ADOPTED_AT_ONCE = 500  # events
 
@@ -75,7 +66,7 @@ class Spool:
         self._others = 0  # bytes of other processes' files
         self.count = self.size = 0
         self._database: sqlite3.Connection | None = None
-        self._path = self._new_path()
+        self._path = spool_files.new_path(self.directory)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open()
@@ -132,7 +123,7 @@ class Spool:
             return
         self._adopt_at = time.monotonic() + _ADOPT_EVERY
         self._others = 0
-        for path in self.directory.glob("*.db"):
+        for path in spool_files.paths_in(self.directory):
             if path != self._path:
                 with suppress(OSError):
                     self._adopt(path)
@@ -145,7 +136,7 @@ class Spool:
             with suppress(sqlite3.Error):
                 database.close()
             if not self.count:
-                _delete(self._path)
+                spool_files.delete(self._path)
 
     def before_fork(self) -> None:
         """Close the connection, which SQLite forbids to carry into a child; the lock is held until after the fork."""
@@ -167,11 +158,8 @@ class Spool:
         self._lock = threading.RLock()
         self.count = self.size = 0
         self._adopt_at = 0.0
-        self._path = self._new_path()
+        self._path = spool_files.new_path(self.directory)
         self._database = None
-
-    def _new_path(self) -> Path:
-        return self.directory / f"{uuid4().hex}.db"
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:
@@ -180,17 +168,13 @@ class Spool:
         return self._database
 
     def _open(self) -> None:
-        self._database = _opened(self._path)
-        self._path.chmod(0o600)
-        self._database.execute("BEGIN IMMEDIATE")
-        self._database.execute(_SCHEMA)
-        self._database.execute("COMMIT")
+        self._database = spool_files.created(self._path)
 
     def _reopen(self) -> None:
         try:
             self._open()
         except sqlite3.Error:  # another process has taken it over while it was closed
-            self._database, self._path = None, self._new_path()
+            self._database, self._path = None, spool_files.new_path(self.directory)
             lost, self.count, self.size = self.count, 0, 0
             self._ledger.dropped(lost, "spool_taken_over", "another process has taken over their file")
 
@@ -259,33 +243,33 @@ class Spool:
         if database is not None:
             with suppress(sqlite3.Error):
                 database.close()
-        _set_aside(self._path)
+        spool_files.set_aside(self._path)
         lost, self.count, self.size = self.count, 0, 0
-        self._path = self._new_path()
+        self._path = spool_files.new_path(self.directory)
         if lost:
             self._ledger.dropped(lost, "spool_corrupt", "their file is broken and has been set aside")
 
     def _adopt(self, path: Path) -> None:
         size = path.stat().st_size
         try:
-            other = _opened(path)
+            other = spool_files.opened(path)
         except sqlite3.OperationalError:  # locked: its process lives
             self._others += size
             return
         except sqlite3.DatabaseError:
             self._ledger.warn("spool_corrupt", f"{path} is broken and has been set aside")
-            _set_aside(path)
+            spool_files.set_aside(path)
             return
         try:
             empty = self._move(other)
         except sqlite3.DatabaseError:
             self._ledger.warn("spool_corrupt", f"{path} is broken and has been set aside")
             other.close()
-            _set_aside(path)
+            spool_files.set_aside(path)
             return
         other.close()
         if empty:
-            _delete(path)
+            spool_files.delete(path)
         else:
             self._others += size
 
@@ -294,8 +278,10 @@ class Spool:
 
         First they are committed here, then deleted there: a crash between the two leaves an event twice, with one uuid.
         """
-        if not other.execute("SELECT name FROM sqlite_master WHERE name = 'events'").fetchone():
-            return True  # its process ended before it had made the table
+        if not spool_files.has_table(other):
+            return True
+        if not spool_files.is_ours(other):
+            return False
         while rows := other.execute(
             "SELECT id, added, name, uuid, body FROM events ORDER BY id LIMIT ?", (_ADOPTED_AT_ONCE,)
         ).fetchall():
@@ -309,33 +295,3 @@ class Spool:
             self.size += size
             other.execute("DELETE FROM events WHERE id <= ?", (rows[-1][0],))
         return True
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """A connection with the exclusive lock; ``OperationalError`` if another process has it."""
-    database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        database.execute("PRAGMA auto_vacuum=FULL")
-        database.execute("PRAGMA locking_mode=EXCLUSIVE")
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=NORMAL")
-        database.execute("BEGIN EXCLUSIVE")
-        database.execute("COMMIT")
-    except sqlite3.Error:
-        database.close()
-        raise
-    return database
-
-
-def _delete(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(OSError):
-            Path(f"{path}{suffix}").unlink()
-
-
-def _set_aside(path: Path) -> None:
-    for suffix in ("-wal", "-shm"):
-        with suppress(OSError):
-            Path(f"{path}{suffix}").unlink()
-    with suppress(OSError):
-        path.rename(path.with_suffix(".corrupt"))

@@ -180,11 +180,11 @@ def test_a_broken_file_is_set_aside_and_the_rest_goes_on(
     posthog: LocalPostHog, deliver_to: DeliverTo, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     left = dead_process(tmp_path)
-    (tmp_path / "0broken.db").write_bytes(b"no database" * 1000)
+    (tmp_path / f"otel-posthog-{0:032x}.db").write_bytes(b"no database" * 1000)
     delivery = deliver_to(posthog.url, spool_dir=tmp_path)
     delivery.send([])
     assert sorted(arrived(posthog)) == sorted(left)
-    assert (tmp_path / "0broken.corrupt").exists()
+    assert (tmp_path / f"otel-posthog-{0:032x}.corrupt").exists()
     assert "broken" in caplog.text
 
 
@@ -213,10 +213,41 @@ def test_a_file_that_breaks_in_use_costs_only_what_is_in_it(
 def test_a_file_of_no_bytes_and_one_without_a_table_are_taken_away(
     posthog: LocalPostHog, deliver_to: DeliverTo, tmp_path: Path
 ) -> None:
-    (tmp_path / "empty.db").touch()
-    sqlite3.connect(tmp_path / "new.db").execute("PRAGMA user_version = 1").connection.close()
+    (tmp_path / f"otel-posthog-{0:032x}.db").touch()
+    new = sqlite3.connect(tmp_path / f"otel-posthog-{1:032x}.db")
+    new.execute("PRAGMA user_version = 1").connection.close()
     assert deliver_to(posthog.url, spool_dir=tmp_path).send(encoded()) is True
     assert len(list(tmp_path.glob("*.db"))) == 1
+
+
+def database_of_another_program(path: Path) -> bytes:
+    """A database with a table that is called as ours is; its bytes."""
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE events (id INTEGER, what TEXT)")
+    other.execute("INSERT INTO events VALUES (1, 'x')")
+    other.commit()
+    other.close()
+    return path.read_bytes()
+
+
+def test_files_of_others_are_left_as_they_are(posthog: LocalPostHog, deliver_to: DeliverTo, tmp_path: Path) -> None:
+    theirs = {"app.db": database_of_another_program(tmp_path / "app.db"), "Thumbs.db": b"no database" * 100}
+    theirs |= {"otel-posthog-notes.db": b"", f"{0:032x}.db": b""}
+    for name, content in theirs.items():
+        (tmp_path / name).write_bytes(content)
+    delivery = deliver_to(posthog.url, spool_dir=tmp_path)
+    assert delivery.send(encoded(2)) is True
+    delivery.client.close()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == theirs
+
+
+def test_a_foreign_database_with_a_name_of_ours_keeps_its_rows(
+    posthog: LocalPostHog, deliver_to: DeliverTo, tmp_path: Path
+) -> None:
+    path = tmp_path / f"otel-posthog-{0:032x}.db"
+    database_of_another_program(path)
+    assert deliver_to(posthog.url, spool_dir=tmp_path).send(encoded(2)) is True
+    assert sqlite3.connect(path).execute("SELECT * FROM events").fetchall() == [(1, "x")]
 
 
 def test_many_processes_on_one_directory_lose_nothing_and_send_once(posthog: LocalPostHog, tmp_path: Path) -> None:
