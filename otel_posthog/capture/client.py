@@ -76,12 +76,15 @@ class CaptureClient:
                     return
                 left = self._delivery.deliver([item.event for item in stored], deadline, drops, max_tries=1)
                 kept = {event.uuid for event, _ in left}
-                spool.remove(item for item in stored if item.event.uuid not in kept)
-                if left:
+                removed = spool.remove(item for item in stored if item.event.uuid not in kept)
+                if not removed or left:
                     self._failures += 1
+                    asked = left[0][1].retry_after if left else None
+                    self._resume_at = time.monotonic() + delay_before(self._failures, asked)
+                if left:
                     outcome = left[0][1]
-                    self._resume_at = time.monotonic() + delay_before(self._failures, outcome.retry_after)
                     self._ledger.warn("spooled", f"{spool.count} events wait in {spool.directory}: {outcome.detail}")
+                if not removed or left:
                     return
                 self._failures = 0
         finally:

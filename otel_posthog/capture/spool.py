@@ -50,7 +50,7 @@ class Spool:
     """Thread-safe. At ``max_spool_bytes`` of events in the directory the oldest go, or with
     ``when_full="drop_newest"`` no new ones come in; after ``max_spool_age`` seconds an event goes.
 
-    ``count`` and ``size`` (bytes) tell what this process holds.
+    ``count`` and ``size`` (bytes) tell what this process holds and PostHog has not answered for.
 
     Raises:
         ConfigurationError: the directory cannot be used.
@@ -65,6 +65,10 @@ class Spool:
         self._adopt_at = 0.0
         self._others = 0  # bytes of other processes' files
         self.count = self.size = 0
+        # Ids that no bound may drop: events that are being sent, and answered ones that could not be deleted yet.
+        self._sending: set[int] = set()
+        self._answered: set[int] = set()
+        self._moved: dict[Path, int] = {}  # the last id that we have of a file that could not be emptied
         self._database: sqlite3.Connection | None = None
         self._path = spool_files.new_path(self.directory)
         try:
@@ -90,31 +94,43 @@ class Spool:
 
     @_locked
     def oldest(self, max_events: int, max_bytes: int) -> list[StoredEvent]:
-        """The oldest events, at most so many and, if it is more than one, so many bytes."""
-        self._drop_where("added < ?", (time.time() - self._max_age,), "spool_age", "they were too old")
+        """The oldest events, at most so many and, if it is more than one, so many bytes. They are being sent then,
+        until :meth:`remove`. One thread at a time may send."""
+        self._sending.clear()
+        self._forget_answered()
+        self._drop_old()
         found: list[StoredEvent] = []
         size = 0
         try:
             rows = self._connection().execute(
-                "SELECT id, name, uuid, body FROM events ORDER BY id LIMIT ?", (max_events,)
+                "SELECT id, name, uuid, body FROM events ORDER BY id LIMIT ?", (max_events + len(self._answered),)
             )
             for row_id, name, uuid, body in rows:
+                if row_id in self._answered:
+                    continue
                 size += len(body)
-                if found and size > max_bytes:
+                if found and (size > max_bytes or len(found) == max_events):
                     break
                 found.append(StoredEvent(row_id, Encoded(name, uuid, body)))
         except sqlite3.Error as error:
             self._failed(error)
             return []
+        self._sending.update(item.id for item in found)
         return found
 
     @_locked
-    def remove(self, stored: Iterable[StoredEvent]) -> None:
-        """Forget events that PostHog has answered for."""
-        gone = list(stored)
-        if gone and self._change("DELETE FROM events WHERE id = ?", [(item.id,) for item in gone]):
-            self.count -= len(gone)
-            self.size -= sum(len(item.event.body) for item in gone)
+    def remove(self, stored: Iterable[StoredEvent]) -> bool:
+        """Forget those of the oldest events that PostHog has answered for; ``False`` if they stay on disk for now.
+
+        They are not sent again by this process, and deleted when the disk lets it.
+        """
+        for item in stored:
+            if item.id in self._sending:  # otherwise their file is gone
+                self._answered.add(item.id)
+                self.count -= 1
+                self.size -= len(item.event.body)
+        self._sending.clear()
+        return self._forget_answered()
 
     @_locked
     def adopt(self) -> None:
@@ -131,11 +147,13 @@ class Spool:
     @_locked
     def close(self) -> None:
         """Close the database; the file of an empty one goes."""
+        if self._database is not None:
+            self._forget_answered()
         database, self._database = self._database, None
         if database is not None:
             with suppress(sqlite3.Error):
                 database.close()
-            if not self.count:
+            if not self.count:  # answered events that could not be deleted go with it
                 spool_files.delete(self._path)
 
     def before_fork(self) -> None:
@@ -156,10 +174,17 @@ class Spool:
     def after_fork(self) -> None:
         """In a child: a database of its own. The parent's events are the parent's to send."""
         self._lock = threading.RLock()
-        self.count = self.size = 0
+        self._begin_anew()
         self._adopt_at = 0.0
-        self._path = spool_files.new_path(self.directory)
         self._database = None
+
+    def _begin_anew(self) -> int:
+        """A file of a new name, with nothing in it; how many events were in the last one."""
+        lost, self.count, self.size = self.count, 0, 0
+        self._sending.clear()
+        self._answered.clear()
+        self._path = spool_files.new_path(self.directory)
+        return lost
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:
@@ -174,9 +199,8 @@ class Spool:
         try:
             self._open()
         except sqlite3.Error:  # another process has taken it over while it was closed
-            self._database, self._path = None, spool_files.new_path(self.directory)
-            lost, self.count, self.size = self.count, 0, 0
-            self._ledger.dropped(lost, "spool_taken_over", "another process has taken over their file")
+            self._database = None
+            self._ledger.dropped(self._begin_anew(), "spool_taken_over", "another process has taken over their file")
 
     def _change(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> bool:
         """Run a statement for all rows in one transaction; ``False`` if that failed."""
@@ -211,28 +235,41 @@ class Spool:
         return kept
 
     def _drop_oldest(self, excess: int) -> None:
-        last = freed = 0
-        try:
-            for row_id, size in self._connection().execute("SELECT id, length(body) FROM events ORDER BY id"):
-                last, freed = row_id, freed + size
-                if freed >= excess:
-                    break
-        except sqlite3.Error as error:
-            self._failed(error)
-            return
-        self._drop_where("id <= ?", (last,), "spool_full", f"there is no room left in {self.directory}")
+        rows, freed = [], 0
+        for row in self._rows("1"):
+            if freed >= excess:
+                break
+            rows.append(row)
+            freed += row[3]
+        self._drop(rows, "spool_full", f"there is no room left in {self.directory}")
 
-    def _drop_where(self, condition: str, values: tuple[Any, ...], reason: str, detail: str) -> None:
-        query = f"SELECT name, uuid, length(body) FROM events WHERE {condition}"  # noqa: S608 - conditions are ours
+    def _drop_old(self) -> None:
+        self._drop(self._rows("added < ?", time.time() - self._max_age), "spool_age", "they were too old")
+
+    def _rows(self, condition: str, *values: float) -> list[tuple[int, str, str, int]]:
+        """Id, name, uuid and size of the events that may be dropped, oldest first."""
+        query = f"SELECT id, name, uuid, length(body) FROM events WHERE {condition} ORDER BY id"  # noqa: S608 - ours
         try:
             rows = self._connection().execute(query, values).fetchall()
         except sqlite3.Error as error:
             self._failed(error)
-            return
-        if rows and self._change(f"DELETE FROM events WHERE {condition}", [values]):  # noqa: S608 - likewise
+            return []
+        return [row for row in rows if row[0] not in self._sending and row[0] not in self._answered]
+
+    def _drop(self, rows: Sequence[tuple[int, str, str, int]], reason: str, detail: str) -> None:
+        if rows and self._delete(row[0] for row in rows):
             self.count -= len(rows)
-            self.size -= sum(size for _, _, size in rows)
-            self._ledger.dropped(len(rows), reason, detail, [(name, uuid) for name, uuid, _ in rows])
+            self.size -= sum(row[3] for row in rows)
+            self._ledger.dropped(len(rows), reason, detail, [(name, uuid) for _, name, uuid, _ in rows])
+
+    def _delete(self, ids: Iterable[int]) -> bool:
+        return self._change("DELETE FROM events WHERE id = ?", [(row_id,) for row_id in ids])
+
+    def _forget_answered(self) -> bool:
+        if self._answered and not self._delete(self._answered):
+            return False
+        self._answered.clear()
+        return True
 
     def _failed(self, error: sqlite3.Error) -> None:
         """A full disk is waited for; a file that is broken is set aside, with what it held."""
@@ -244,9 +281,7 @@ class Spool:
             with suppress(sqlite3.Error):
                 database.close()
         spool_files.set_aside(self._path)
-        lost, self.count, self.size = self.count, 0, 0
-        self._path = spool_files.new_path(self.directory)
-        if lost:
+        if lost := self._begin_anew():
             self._ledger.dropped(lost, "spool_corrupt", "their file is broken and has been set aside")
 
     def _adopt(self, path: Path) -> None:
@@ -261,7 +296,10 @@ class Spool:
             spool_files.set_aside(path)
             return
         try:
-            empty = self._move(other)
+            empty = self._move(other, path)
+        except sqlite3.OperationalError as error:  # a full disk: what is left there is for another time
+            self._ledger.warn("spool", f"the spool in {self.directory} failed: {error}")
+            empty = False
         except sqlite3.DatabaseError:
             self._ledger.warn("spool_corrupt", f"{path} is broken and has been set aside")
             other.close()
@@ -273,7 +311,7 @@ class Spool:
         else:
             self._others += size
 
-    def _move(self, other: sqlite3.Connection) -> bool:
+    def _move(self, other: sqlite3.Connection, path: Path) -> bool:
         """Move the events of another database into ours; ``False`` if there is no room for all of them.
 
         First they are committed here, then deleted there: a crash between the two leaves an event twice, with one uuid.
@@ -283,7 +321,8 @@ class Spool:
         if not spool_files.is_ours(other):
             return False
         while rows := other.execute(
-            "SELECT id, added, name, uuid, body FROM events ORDER BY id LIMIT ?", (_ADOPTED_AT_ONCE,)
+            "SELECT id, added, name, uuid, body FROM events WHERE id > ? ORDER BY id LIMIT ?",
+            (self._moved.get(path, 0), _ADOPTED_AT_ONCE),
         ).fetchall():
             size = sum(len(row[4]) for row in rows)
             if self.size + size > self._max_bytes or not self._change(
@@ -293,5 +332,6 @@ class Spool:
             self._ledger.accepted(len(rows))
             self.count += len(rows)
             self.size += size
+            self._moved[path] = rows[-1][0]
             other.execute("DELETE FROM events WHERE id <= ?", (rows[-1][0],))
         return True

@@ -45,7 +45,10 @@ def created(path: Path) -> sqlite3.Connection:
         database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         database.execute(_SCHEMA)
         database.execute("COMMIT")
-    except (OSError, sqlite3.Error):
+    except OSError as error:  # to the spool it is one more disk that does not do what it should
+        database.close()
+        raise sqlite3.OperationalError(type(error).__name__) from error
+    except sqlite3.Error:
         database.close()
         raise
     return database

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from otel_posthog import ConfigurationError, Settings
-from otel_posthog.capture import Encoded, Ledger
+from otel_posthog.capture import Encoded, Ledger, spool_files
 from otel_posthog.capture import spool as spool_module
 from otel_posthog.capture.spool import Spool
 from otel_posthog.local import LocalPostHog
@@ -133,6 +133,53 @@ def test_a_full_disk_sends_at_once(
     assert arrived(posthog) == uuids(events)
 
 
+def failing_deletes(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the disk is full for every DELETE."""
+    change = spool._change
+
+    def failing(statement: str, rows: Sequence[tuple[Any, ...]]) -> bool:
+        if not statement.startswith("DELETE"):
+            return change(statement, rows)
+        spool._failed(sqlite3.OperationalError("database or disk is full"))
+        return False
+
+    monkeypatch.setattr(spool, "_change", failing)
+
+
+def test_an_event_that_cannot_be_deleted_is_sent_once(
+    posthog: LocalPostHog, deliver_to: DeliverTo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = deliver_to(posthog.url, spool_dir=tmp_path, max_batch_events=2)
+    spool = delivery.client._spool
+    assert spool is not None
+    events = encoded(5)
+    with monkeypatch.context() as disk:
+        failing_deletes(spool, disk)
+        delivery.send(events)
+        assert len(posthog.requests()) == 1
+        wait_out(posthog, delivery, 5)
+        assert [event["deliveries"] for event in posthog.events()] == [1] * 5
+        stats = delivery.client.stats()
+        assert (stats.delivered, stats.pending, stats.spooled, stats.spool_bytes) == (5, 0, 0, 0)
+    clear(delivery, posthog)
+    assert spool._connection().execute("SELECT count(*) FROM events").fetchone() == (0,)
+
+
+def test_what_is_answered_or_under_way_is_not_dropped_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, ledger = make(tmp_path, max_spool_bytes=1024 * 1024)
+    events = [encoded_of_size(300_000) for _ in range(3)]
+    spool.add(events)
+    failing_deletes(spool, monkeypatch)
+    spool.remove(spool.oldest(1, 10**9))
+    monkeypatch.undo()
+    (under_way,) = spool.oldest(1, 10**9)
+    assert under_way.event.uuid == events[1].uuid
+    spool.add([encoded_of_size(300_000) for _ in range(2)])
+    assert ledger.stats().dropped == {"spool_full": 1}
+    assert spool.remove([under_way]) is True
+    assert (spool.count, spool.size) == (2, 600_000)
+
+
 def test_the_directory_is_left_clean(posthog: LocalPostHog, deliver_to: DeliverTo, tmp_path: Path) -> None:
     delivery = deliver_to(posthog.url, spool_dir=tmp_path / "new" / "spool")
     delivery.send(encoded(3))
@@ -174,6 +221,24 @@ def test_the_events_of_a_process_that_lives_are_its_own(
         assert len(posthog.events()) == 2
         assert one.client.stats().spooled == 3
         clear(one, down)
+
+
+def test_a_file_that_cannot_be_emptied_is_taken_over_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = dead_process(tmp_path)
+    spool, ledger = make(tmp_path)
+    opened = spool_files.opened
+    monkeypatch.setattr(spool_files, "opened", lambda path: read_only(opened(path)))
+    for _ in range(3):
+        spool._adopt_at = 0.0
+        spool.adopt()
+    assert [item.event.uuid for item in spool.oldest(10, 10**9)] == left
+    assert ledger.stats().accepted == 3
+    assert list(tmp_path.glob("*.corrupt")) == []
+
+
+def read_only(database: sqlite3.Connection) -> sqlite3.Connection:
+    database.execute("PRAGMA query_only = ON")
+    return database
 
 
 def test_a_broken_file_is_set_aside_and_the_rest_goes_on(
