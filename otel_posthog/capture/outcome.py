@@ -14,7 +14,9 @@ from typing import Literal
 import orjson
 import requests
 
-RETRYABLE = frozenset((408, 429, 500, 502, 503, 504))
+# Proxies and CDNs have 5xx of their own (520 to 530 are Cloudflare's). What a host does not implement, it will not the
+# next time either.
+_RETRYABLE = frozenset((408, 425, 429, *range(500, 600))) - {501, 505}
 _NOT_SERVED = frozenset((404, 405))
 WRONG_KEY = (
     "PostHog answered 401: it does not know this project API key. Copy it again from the project's settings "
@@ -43,7 +45,7 @@ def outcome_of(response: requests.Response, body: bytes, version: int = 0) -> Ou
     delay = retry_after(response.headers.get("Retry-After"))
     if 200 <= status < 300:
         return _accepted(body) if version == 0 else _answered(body, delay)
-    if status in RETRYABLE and not (status == 429 and version == 1):
+    if status in _RETRYABLE and not (status == 429 and version == 1):
         return Outcome("retry", f"http_{status}", f"PostHog answered {status}", delay)
     if status == 413:
         return Outcome("too_large", "too_large", "PostHog answered 413: the request is too large")

@@ -42,12 +42,18 @@ def outcome(answer: Answer) -> Outcome:
         (408, "retry", "http_408"),
         (413, "too_large", "too_large"),
         (415, "refused", "http_415"),
+        (425, "retry", "http_425"),
         (429, "retry", "http_429"),
         (500, "retry", "http_500"),
         (501, "refused", "http_501"),
         (502, "retry", "http_502"),
         (503, "retry", "http_503"),
         (504, "retry", "http_504"),
+        (505, "refused", "http_505"),
+        (507, "retry", "http_507"),
+        (520, "retry", "http_520"),
+        (529, "retry", "http_529"),
+        (599, "retry", "http_599"),
     ],
 )
 def test_status(status: int, kind: str, reason: str) -> None:
