@@ -26,7 +26,7 @@ class RejectedEvents:
 
     def __init__(self, settings: Settings) -> None:
         self._directory, self._max_bytes = Path(settings.rejected_dir or ""), settings.max_spool_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come in between
 
     def add(self, events: Sequence[Encoded], reason: str) -> None:
         """Keep events; what there is no room for is left out."""
@@ -50,4 +50,4 @@ class RejectedEvents:
 
     def after_fork(self) -> None:
         """In a child: no lock that was held when it was forked."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
