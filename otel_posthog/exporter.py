@@ -145,8 +145,13 @@ class PostHogSpanExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Deliver evaluations that came since the last export and what is in the spool; of spans nothing is buffered
-        here."""
-        return self.export(()) is SpanExportResult.SUCCESS
+        here. Takes ``timeout_millis`` at the most."""
+        if self._settings.disabled or self._stopped.is_set():
+            return self._settings.disabled
+        verdicts = self.log_records.take_verdicts()
+        around = {int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}
+        nodes = self.mapper.nodes_of([record for record, _ in verdicts], around)
+        return self.export_nodes(nodes, timeout=timeout_millis / 1000) and len(nodes) == len(verdicts)
 
     def finish_by(self, deadline: float) -> None:
         """Begin no request after this moment of :func:`time.monotonic`."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from opentelemetry.context import get_current
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import StatusCode
 
-from otel_posthog import PostHogSpanExporter, Settings
+from otel_posthog import PostHogLogRecordProcessor, PostHogSpanExporter, Settings, feedback
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.faults import Fault
 from tests.support.made import made_span
@@ -104,6 +107,24 @@ def test_an_export_after_a_failure_is_a_success(posthog: LocalPostHog, exporter:
 
 def test_force_flush_has_nothing_to_do(exporter: PostHogSpanExporter) -> None:
     assert exporter.force_flush(10) is True
+
+
+@pytest.mark.parametrize("options", [{}, {"spool_dir": "spool"}])
+def test_force_flush_takes_no_longer_than_it_may(
+    posthog: LocalPostHog, exporter_for: MakeExporter, tmp_path: Path, options: dict[str, str]
+) -> None:
+    posthog.faults = [Fault.parse("hang")]
+    exporter = exporter_for(posthog.url, timeout=30, **{name: tmp_path / value for name, value in options.items()})
+    logs = LoggerProvider(shutdown_on_exit=False)
+    logs.add_log_record_processor(PostHogLogRecordProcessor(exporter.log_records))
+    feedback("good", trace_id="0af7651916cd43dd8448eb211c80319c", logger_provider=logs)
+    begun = time.monotonic()
+    assert exporter.force_flush(300) is False
+    assert time.monotonic() - begun < 2
+    assert sum(exporter.stats().requests.values()) == 1
+    posthog.faults = []
+    exporter._client._resume_at = 0.0
+    exporter.force_flush(10_000)
 
 
 def test_settings_may_be_handed_over_ready(posthog: LocalPostHog) -> None:
