@@ -74,7 +74,7 @@ class CaptureClient:
                 stored = spool.oldest(self._settings.max_batch_events, self._settings.max_batch_bytes)
                 if not stored:
                     return
-                left = self._delivery.deliver([item.event for item in stored], deadline, drops, max_tries=1)
+                left = self._delivery.deliver([item.event for item in stored], deadline, drops, on_disk=True)
                 kept = {event.uuid for event, _ in left}
                 removed = spool.remove(item for item in stored if item.event.uuid not in kept)
                 if not removed or left:

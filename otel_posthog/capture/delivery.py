@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from uuid import uuid4
 
 from otel_posthog.capture.batches import Encoded, batches
@@ -25,11 +26,24 @@ Drop = Callable[[Sequence[Encoded], Outcome], None]
 
 _SHORTEST_TRY = 1.0  # seconds
 _SMALLEST = 4096  # bytes; an event that is refused as too large even so is not cut further
-# Requests that one call may spend on finding the events that PostHog refuses in a batch.
-_ISOLATION_REQUESTS = 64
+# Requests that may be spent on finding the events that PostHog refuses in one batch.
+_ISOLATION_REQUESTS = 256
+# Bytes; however often a host answers 413, batches are not planned smaller.
+_SMALLEST_BATCH = 64 * 1024
 
 _UNAUTHORIZED = Outcome("unauthorized", "unauthorized")  # without detail: it is told of once
 _NO_TIME = Outcome("retry", "timeout", "there was no time left to send them")
+
+
+@dataclass(slots=True)
+class _Search:
+    """Shared by a batch and the parts that it is halved into."""
+
+    requests_left: int = _ISOLATION_REQUESTS
+
+
+# A batch to send, and the search that it is part of.
+_Work = list[tuple[list[Encoded], _Search]]
 
 
 class Delivery:
@@ -48,23 +62,22 @@ class Delivery:
         self.unauthorized = False
 
     def deliver(
-        self, events: Iterable[Encoded], deadline: float, drop: Drop, max_tries: int | None = None
+        self, events: Iterable[Encoded], deadline: float, drop: Drop, on_disk: bool = False
     ) -> list[tuple[Encoded, Outcome]]:
         """What could not be delivered, for a reason that may pass, and that reason.
 
         Everything else is counted as delivered or told to ``drop``. ``deadline`` is a moment of
-        :func:`time.monotonic`.
+        :func:`time.monotonic`. What is ``on_disk`` can be left there: it is tried once, and when PostHog wants it.
         """
         endpoint = self._route.current()
         work = self._planned(events, endpoint, drop)
         left: list[tuple[Encoded, Outcome]] = []
-        isolation = _ISOLATION_REQUESTS
         while work:
-            batch = work.pop()
+            batch, search = work.pop()
             if self.unauthorized:
                 left += ((event, _UNAUTHORIZED) for event in batch)
                 continue
-            outcome, rest = self._try(batch, endpoint, deadline, drop, max_tries or self._max_tries)
+            outcome, rest = self._try(batch, endpoint, deadline, drop, on_disk)
             if not rest:
                 continue
             if outcome.kind == "retry":
@@ -75,12 +88,12 @@ class Delivery:
                 self.unauthorized = True
                 left += ((event, _UNAUTHORIZED) for event in rest)
             elif outcome.kind == "not_served" and (other := self._route.next_after(endpoint)) is not None:
-                remaining = [*rest, *(event for waiting in reversed(work) for event in waiting)]
                 endpoint = other
-                work = self._planned(remaining, endpoint, drop)
-            elif outcome.kind in ("too_large", "invalid") and isolation > 0 and (parts := self._parts(rest, outcome)):
+                work = self._planned(_all(rest, work), endpoint, drop)
+            elif outcome.kind == "too_large" and self._is_larger_than_batches_may_be_now(rest):
+                work = self._planned(_all(rest, work), endpoint, drop)
+            elif outcome.kind in ("too_large", "invalid") and (parts := self._parts(rest, outcome, search)):
                 # One event can refuse its whole batch: halve until the offender is alone.
-                isolation -= 1
                 work += parts
             else:
                 drop(rest, outcome)
@@ -97,13 +110,20 @@ class Delivery:
         self._route.after_fork()
         self._transport.after_fork()
 
-    def _planned(self, events: Iterable[Encoded], endpoint: Endpoint, drop: Drop) -> list[list[Encoded]]:
+    def _planned(self, events: Iterable[Encoded], endpoint: Endpoint, drop: Drop) -> _Work:
         """Batches within the endpoint's limits, last one first."""
         limit = endpoint.max_event_bytes
         fitting = (fit for event in events if (fit := self._fitted(event, limit, drop)) is not None)
-        planned = list(batches(fitting, endpoint.max_events or self._max_events, self._max_bytes))
-        planned.reverse()
-        return planned
+        planned = batches(fitting, endpoint.max_events or self._max_events, self._max_bytes)
+        return [(batch, _Search()) for batch in planned][::-1]
+
+    def _is_larger_than_batches_may_be_now(self, refused: Sequence[Encoded]) -> bool:
+        """Learn from a 413: a proxy on the way may take less than PostHog, and then every batch is too large."""
+        if len(refused) == 1:
+            return False
+        size = sum(len(event.body) + 1 for event in refused)
+        self._max_bytes = min(self._max_bytes, max(_SMALLEST_BATCH, size // 2))
+        return size > self._max_bytes
 
     def _fitted(self, event: Encoded, limit: int, drop: Drop) -> Encoded | None:
         if len(event.body) <= limit:
@@ -115,26 +135,30 @@ class Delivery:
         drop([event], Outcome("too_large", "event_too_large", detail))
         return None
 
-    def _parts(self, batch: Sequence[Encoded], outcome: Outcome) -> list[list[Encoded]]:
+    def _parts(self, batch: Sequence[Encoded], outcome: Outcome, search: _Search) -> _Work:
         """A refused batch as smaller ones, last one first; nothing if it cannot be made smaller."""
+        parts: list[list[Encoded]] = []
         if len(batch) > 1:
             middle = len(batch) // 2
-            return [list(batch[middle:]), list(batch[:middle])]
-        (event,) = batch
-        if outcome.kind == "too_large" and self._shrink is not None and len(event.body) > _SMALLEST:
+            parts = [list(batch[middle:]), list(batch[:middle])]
+        elif outcome.kind == "too_large" and self._shrink is not None and len(batch[0].body) > _SMALLEST:
+            (event,) = batch
             shrunk = self._shrink(event.body, max(_SMALLEST, len(event.body) // 2))
-            if shrunk is not None:
-                return [[Encoded(event.name, event.uuid, shrunk)]]
-        return []
+            parts = [] if shrunk is None else [[Encoded(event.name, event.uuid, shrunk)]]
+        if len(parts) > search.requests_left:
+            return []
+        search.requests_left -= len(parts)
+        return [(part, search) for part in parts]
 
     def _try(
-        self, batch: Sequence[Encoded], endpoint: Endpoint, deadline: float, drop: Drop, max_tries: int | None
+        self, batch: Sequence[Encoded], endpoint: Endpoint, deadline: float, drop: Drop, on_disk: bool
     ) -> tuple[Outcome, Sequence[Encoded]]:
         """Send a batch, with retries while there is time: the last outcome, and the events that it is about."""
         attempt, request_id, created_at = 1, str(uuid4()), utc_now()
-        outcome = _NO_TIME
-        if not self._wait_until(self._not_before, deadline):
+        outcome, max_tries = _NO_TIME, 1 if on_disk else self._max_tries
+        if on_disk and not self._wait_until(self._not_before, deadline):
             return outcome, batch
+        self._wait_for_leave(deadline)
         while True:
             remaining = min(deadline, self._last) - time.monotonic()
             if remaining <= 0:
@@ -184,3 +208,19 @@ class Delivery:
                 return True
             if self._wake.wait(delay):
                 self._wake.clear()
+
+    def _wait_for_leave(self, deadline: float) -> None:
+        """Wait as long as PostHog has asked to be left alone. What nobody keeps is lost if it is not tried, so it is
+        tried once a second before the end at the latest."""
+        while True:
+            moment = min(self._not_before, min(deadline, self._last) - _SHORTEST_TRY)
+            delay = moment - time.monotonic()
+            if delay <= 0:
+                return
+            if self._wake.wait(delay):
+                self._wake.clear()
+
+
+def _all(first: Iterable[Encoded], work: _Work) -> list[Encoded]:
+    """Events and, after them, those that still wait, in order."""
+    return [*first, *(event for batch, _ in reversed(work) for event in batch)]

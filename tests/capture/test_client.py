@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 import time
@@ -266,6 +267,37 @@ def test_a_wait_past_the_end_of_the_export_is_not_begun(posthog: LocalPostHog, d
     assert len(posthog.requests()) == 1
 
 
+def test_later_events_are_tried_before_the_end_however_long_posthog_wants_to_be_left_alone(
+    deliver_to: DeliverTo,
+) -> None:
+    with ScriptedServer(failing(Answer(429, headers={"Retry-After": "60"}), times=1)) as server:
+        delivery = deliver_to(server.url, timeout=2)
+        assert delivery.send(encoded(1)) is False
+        begun = time.monotonic()
+        assert delivery.send(encoded(2)) is True
+        assert 0.8 <= time.monotonic() - begun < 2
+    assert delivery.stats.dropped == {"http_429": 1}
+
+
+def test_later_batches_of_an_export_are_tried_too(deliver_to: DeliverTo) -> None:
+    with ScriptedServer(failing(Answer(503, headers={"Retry-After": "60"}), times=1)) as server:
+        delivery = deliver_to(server.url, timeout=1.5, max_batch_events=1)
+        assert delivery.send(encoded(4)) is False
+    assert (delivery.stats.delivered, delivery.stats.dropped) == (3, {"http_503": 1})
+
+
+def test_a_shutdown_cuts_the_wait_that_posthog_asks_for(deliver_to: DeliverTo) -> None:
+    with ScriptedServer(failing(Answer(503, headers={"Retry-After": "60"}), times=1)) as server:
+        delivery = deliver_to(server.url, timeout=30)
+        delivery.send(encoded(1))
+        sending = threading.Thread(target=delivery.send, args=(encoded(1),))
+        sending.start()
+        delivery.client.finish_by(time.monotonic() + 1.2)
+        sending.join(SOON)
+        assert not sending.is_alive()
+    assert delivery.stats.delivered == 1
+
+
 def test_a_failure_that_does_not_pass_is_given_up_in_time(posthog: LocalPostHog, deliver_to: DeliverTo) -> None:
     posthog.faults = [Fault.parse("503")]
     delivery = deliver_to(posthog.url, timeout=1)
@@ -409,7 +441,41 @@ def test_finding_refused_events_costs_a_bounded_number_of_requests(
     delivery = deliver_to(posthog.url, timeout=60)
     assert delivery.send(encoded(500)) is False
     assert delivery.stats.dropped == {"invalid": 500}
-    assert len(posthog.requests()) < 200
+    assert len(posthog.requests()) <= 257
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_twelve_invalid_events_of_five_hundred_cost_twelve(
+    posthog: LocalPostHog, deliver_to: DeliverTo, seed: int
+) -> None:
+    events = encoded(488) + [nameless() for _ in range(12)]
+    random.Random(seed).shuffle(events)
+    delivery = deliver_to(posthog.url, timeout=60)
+    assert delivery.send(events) is False
+    assert (delivery.stats.delivered, delivery.stats.dropped) == (488, {"invalid": 12})
+
+
+def test_each_batch_has_its_own_search_for_invalid_events(posthog: LocalPostHog, deliver_to: DeliverTo) -> None:
+    events = encoded(400)
+    for place in range(0, 400, 10):
+        events[place] = nameless()
+    delivery = deliver_to(posthog.url, timeout=60, max_batch_events=50)
+    delivery.send(events)
+    assert (delivery.stats.delivered, delivery.stats.dropped) == (360, {"invalid": 40})
+
+
+def test_a_proxy_that_takes_less_than_posthog_costs_no_event_and_few_requests(deliver_to: DeliverTo) -> None:
+    limit = 1_000_000
+    events = [encoded_of_size(20_000) for _ in range(600)]
+    with ScriptedServer(lambda request, before: Answer(413 if len(request.body) > limit else 200)) as server:
+        delivery = deliver_to(server.url, timeout=60)
+        assert delivery.send(events) is True
+        assert [uuid for request in server.requests if len(request.body) <= limit for uuid in request.uuids] == (
+            uuids(events)
+        )
+        assert delivery.stats.requests["413"] == 3  # 5 MB, half of it, a quarter
+        assert delivery.send([encoded_of_size(20_000) for _ in range(100)]) is True
+    assert delivery.stats.requests["413"] == 3
 
 
 def test_a_refused_event_is_named_by_its_uuid(
