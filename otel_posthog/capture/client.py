@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from otel_posthog.capture.batches import Encoded
-from otel_posthog.capture.delivery import Delivery, Drop, Shrink
+from otel_posthog.capture.delivery import Delivery, Shrink
 from otel_posthog.capture.ledger import Ledger, Stats
 from otel_posthog.capture.outcome import Outcome
 from otel_posthog.capture.rejected import RejectedEvents
 from otel_posthog.capture.retry import delay_before
-from otel_posthog.capture.spool import Spool
+from otel_posthog.capture.spool import Spool, StoredEvent
 from otel_posthog.capture.transport import Transport
 from otel_posthog.settings import Settings
+
+_INTERNAL_ERROR = Outcome("refused", "internal_error", "an error while they were being sent")
 
 
 class CaptureClient:
@@ -28,7 +31,7 @@ class CaptureClient:
     def __init__(self, settings: Settings, ledger: Ledger, shrink: Shrink | None = None) -> None:
         self._settings, self._ledger = settings, ledger
         self._transport = Transport(settings, ledger)
-        self._delivery = Delivery(settings, self._transport, ledger, shrink)
+        self._delivery = Delivery(settings, self._transport, shrink)
         self._rejected = RejectedEvents(settings) if settings.rejected_dir else None
         self._spool = Spool(settings, ledger) if settings.spool_dir else None
         self._draining = threading.Lock()
@@ -39,24 +42,31 @@ class CaptureClient:
     def send(self, events: Sequence[Encoded], timeout: float | None = None) -> bool:
         """Deliver events; ``True`` if PostHog took them all. ``timeout`` in seconds covers retries too."""
         deadline = time.monotonic() + (self._settings.timeout if timeout is None else timeout)
-        drops = _Drops(self._drop)
+        account = _Account(self._ledger, self._drop)
         brings_more = bool(events)
         self._ledger.accepted(len(events))
-        if self._spool is not None:
-            events = self._spool.add(events)  # what the disk does not take
-        left = self._delivery.deliver(events, deadline, drops)
-        for _, pairs in groupby(left, key=lambda pair: pair[1].reason):
-            same = list(pairs)
-            outcome = same[0][1]
-            if outcome.kind == "retry":
-                outcome = replace(outcome, detail=f"{outcome.detail}, until the time was up")
-            drops([event for event, _ in same], outcome)
-        self._drain(deadline, drops, brings_more)
+        self._send_at_once(events, deadline, account)
+        self._drain(deadline, account, brings_more)
         if self._finishing and brings_more:
-            return not drops.count  # what is on disk is sent last
-        return not drops.count and (self._spool is None or not self._spool.count)
+            return not account.dropped  # what is on disk is sent last
+        return not account.dropped and (self._spool is None or not self._spool.count)
 
-    def _drain(self, deadline: float, drops: _Drops, brings_more: bool) -> None:
+    def _send_at_once(self, events: Sequence[Encoded], deadline: float, account: _Account) -> None:
+        """Send what is not on disk afterwards, and settle all of it."""
+        try:
+            if self._spool is not None:
+                events = self._spool.add(events)  # what the disk does not take
+            left = self._delivery.deliver(events, deadline, account)
+            for _, pairs in groupby(left, key=lambda pair: pair[1].reason):
+                same = list(pairs)
+                outcome = same[0][1]
+                if outcome.kind == "retry":
+                    outcome = replace(outcome, detail=f"{outcome.detail}, until the time was up")
+                account.drop([event for event, _ in same], outcome)
+        finally:  # nobody comes back for them after an exception
+            account.drop_unsettled(events)
+
+    def _drain(self, deadline: float, account: _Account, brings_more: bool) -> None:
         """Send what is in the spool, one try for each batch. After a failure nothing is tried for a while.
 
         At the end all that is queued comes to disk first: so it waits while calls bring more.
@@ -74,21 +84,33 @@ class CaptureClient:
                 stored = spool.oldest(self._settings.max_batch_events, self._settings.max_batch_bytes)
                 if not stored:
                     return
-                left = self._delivery.deliver([item.event for item in stored], deadline, drops, on_disk=True)
-                kept = {event.uuid for event, _ in left}
-                removed = spool.remove(item for item in stored if item.event.uuid not in kept)
-                if not removed or left:
+                removed, left = self._send_stored(spool, stored, deadline, account)
+                if not removed or left is not None:
                     self._failures += 1
-                    asked = left[0][1].retry_after if left else None
+                    asked = None if left is None else left.retry_after
                     self._resume_at = time.monotonic() + delay_before(self._failures, asked)
-                if left:
-                    outcome = left[0][1]
-                    self._ledger.warn("spooled", f"{spool.count} events wait in {spool.directory}: {outcome.detail}")
-                if not removed or left:
+                if left is not None:
+                    self._ledger.warn("spooled", f"{spool.count} events wait in {spool.directory}: {left.detail}")
+                if not removed or left is not None:
                     return
                 self._failures = 0
         finally:
             self._draining.release()
+
+    def _send_stored(
+        self, spool: Spool, stored: Sequence[StoredEvent], deadline: float, account: _Account
+    ) -> tuple[bool, Outcome | None]:
+        """Whether what PostHog has answered for is gone from disk, and why the rest stays there."""
+        account.forget()
+        try:
+            left = self._delivery.deliver([item.event for item in stored], deadline, account, on_disk=True)
+        except Exception:
+            # The same events would raise the next time too, and nothing would ever get past them.
+            account.drop_unsettled([item.event for item in stored])
+            raise
+        finally:
+            removed = spool.remove(account.settled_of(stored))
+        return removed, left[0][1] if left else None
 
     def _drop(self, events: Sequence[Encoded], outcome: Outcome) -> None:
         detail = outcome.detail or None
@@ -144,13 +166,40 @@ class CaptureClient:
             self._spool.after_fork()
 
 
-class _Drops:
-    """Drops events and counts them, for one call."""
+class _Account:
+    """What has become of the events of one call."""
 
-    def __init__(self, drop: Drop) -> None:
-        self._drop = drop
-        self.count = 0
+    def __init__(self, ledger: Ledger, drop: Callable[[Sequence[Encoded], Outcome], None]) -> None:
+        self._ledger, self._drop = ledger, drop
+        self._settled: list[str] = []  # uuids
+        self.dropped = 0
 
-    def __call__(self, events: Sequence[Encoded], outcome: Outcome) -> None:
-        self.count += len(events)
+    def delivered(self, events: Sequence[Encoded]) -> None:
+        self._settled += (event.uuid for event in events)
+        self._ledger.delivered(len(events))
+
+    def drop(self, events: Sequence[Encoded], outcome: Outcome) -> None:
+        self._settled += (event.uuid for event in events)
+        self.dropped += len(events)
         self._drop(events, outcome)
+
+    def drop_unsettled(self, events: Sequence[Encoded]) -> None:
+        """Drop those of the events that nothing has been said of, which is so only after an exception."""
+        if len(self._settled) < len(events):
+            settled = Counter(self._settled)
+            unsettled = [event for event in events if not _taken(settled, event.uuid)]
+            self.drop(unsettled, _INTERNAL_ERROR)
+
+    def settled_of(self, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Those that are settled; of two with one uuid the first, if only one is."""
+        settled = Counter(self._settled)
+        return [item for item in stored if _taken(settled, item.event.uuid)]
+
+    def forget(self) -> None:
+        """What is settled from now on is of other events."""
+        self._settled.clear()
+
+
+def _taken(settled: Counter[str], uuid: str) -> bool:
+    settled[uuid] -= 1
+    return settled[uuid] >= 0

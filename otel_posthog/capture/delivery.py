@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 from otel_posthog.capture.batches import Encoded, batches
 from otel_posthog.capture.endpoints import BODY_LIMIT, ENVELOPE, Endpoint, Route, utc_now
-from otel_posthog.capture.ledger import Ledger
 from otel_posthog.capture.outcome import Outcome
 from otel_posthog.capture.retry import delay_before
 from otel_posthog.capture.transport import Transport
@@ -21,8 +21,17 @@ logger = logging.getLogger("otel_posthog")
 
 # An encoded event, cut to so many bytes; None if that cannot be done.
 Shrink = Callable[[bytes, int], "bytes | None"]
-# Events that will not be delivered, and why.
-Drop = Callable[[Sequence[Encoded], Outcome], None]
+
+
+class Account(Protocol):
+    """What has become of events, for one call."""
+
+    def delivered(self, events: Sequence[Encoded]) -> None:
+        """PostHog has taken them."""
+
+    def drop(self, events: Sequence[Encoded], outcome: Outcome) -> None:
+        """They will not be delivered, and why."""
+
 
 _SHORTEST_TRY = 1.0  # seconds
 _SMALLEST = 4096  # bytes; an event that is refused as too large even so is not cut further
@@ -49,8 +58,8 @@ _Work = list[tuple[list[Encoded], _Search]]
 class Delivery:
     """Sends events until PostHog has answered for each, or the time is up. Thread-safe."""
 
-    def __init__(self, settings: Settings, transport: Transport, ledger: Ledger, shrink: Shrink | None) -> None:
-        self._transport, self._ledger, self._shrink = transport, ledger, shrink
+    def __init__(self, settings: Settings, transport: Transport, shrink: Shrink | None) -> None:
+        self._transport, self._shrink = transport, shrink
         self._route = Route(settings.endpoint)
         self._max_events = settings.max_batch_events
         self._max_bytes = min(settings.max_batch_bytes, BODY_LIMIT) - ENVELOPE
@@ -62,22 +71,22 @@ class Delivery:
         self.unauthorized = False
 
     def deliver(
-        self, events: Iterable[Encoded], deadline: float, drop: Drop, on_disk: bool = False
+        self, events: Iterable[Encoded], deadline: float, account: Account, on_disk: bool = False
     ) -> list[tuple[Encoded, Outcome]]:
         """What could not be delivered, for a reason that may pass, and that reason.
 
-        Everything else is counted as delivered or told to ``drop``. ``deadline`` is a moment of
+        Everything else is told to the ``account``. ``deadline`` is a moment of
         :func:`time.monotonic`. What is ``on_disk`` can be left there: it is tried once, and when PostHog wants it.
         """
         endpoint = self._route.current()
-        work = self._planned(events, endpoint, drop)
+        work = self._planned(events, endpoint, account)
         left: list[tuple[Encoded, Outcome]] = []
         while work:
             batch, search = work.pop()
             if self.unauthorized:
                 left += ((event, _UNAUTHORIZED) for event in batch)
                 continue
-            outcome, rest = self._try(batch, endpoint, deadline, drop, on_disk)
+            outcome, rest = self._try(batch, endpoint, deadline, account, on_disk)
             if not rest:
                 continue
             if outcome.kind == "retry":
@@ -89,14 +98,14 @@ class Delivery:
                 left += ((event, _UNAUTHORIZED) for event in rest)
             elif outcome.kind == "not_served" and (other := self._route.next_after(endpoint)) is not None:
                 endpoint = other
-                work = self._planned(_all(rest, work), endpoint, drop)
+                work = self._planned(_all(rest, work), endpoint, account)
             elif outcome.kind == "too_large" and self._is_larger_than_batches_may_be_now(rest):
-                work = self._planned(_all(rest, work), endpoint, drop)
+                work = self._planned(_all(rest, work), endpoint, account)
             elif outcome.kind in ("too_large", "invalid") and (parts := self._parts(rest, outcome, search)):
                 # One event can refuse its whole batch: halve until the offender is alone.
                 work += parts
             else:
-                drop(rest, outcome)
+                account.drop(rest, outcome)
         return left
 
     def finish_by(self, deadline: float) -> None:
@@ -110,10 +119,10 @@ class Delivery:
         self._route.after_fork()
         self._transport.after_fork()
 
-    def _planned(self, events: Iterable[Encoded], endpoint: Endpoint, drop: Drop) -> _Work:
+    def _planned(self, events: Iterable[Encoded], endpoint: Endpoint, account: Account) -> _Work:
         """Batches within the endpoint's limits, last one first."""
         limit = endpoint.max_event_bytes
-        fitting = (fit for event in events if (fit := self._fitted(event, limit, drop)) is not None)
+        fitting = (fit for event in events if (fit := self._fitted(event, limit, account)) is not None)
         planned = batches(fitting, endpoint.max_events or self._max_events, self._max_bytes)
         return [(batch, _Search()) for batch in planned][::-1]
 
@@ -125,14 +134,14 @@ class Delivery:
         self._max_bytes = min(self._max_bytes, max(_SMALLEST_BATCH, size // 2))
         return size > self._max_bytes
 
-    def _fitted(self, event: Encoded, limit: int, drop: Drop) -> Encoded | None:
+    def _fitted(self, event: Encoded, limit: int, account: Account) -> Encoded | None:
         if len(event.body) <= limit:
             return event
         shrunk = self._shrink(event.body, limit) if self._shrink is not None else None
         if shrunk is not None:
             return Encoded(event.name, event.uuid, shrunk)
         detail = f"{event.name} {event.uuid} has {len(event.body):,} bytes, and PostHog takes {limit:,}"
-        drop([event], Outcome("too_large", "event_too_large", detail))
+        account.drop([event], Outcome("too_large", "event_too_large", detail))
         return None
 
     def _parts(self, batch: Sequence[Encoded], outcome: Outcome, search: _Search) -> _Work:
@@ -151,7 +160,7 @@ class Delivery:
         return [(part, search) for part in parts]
 
     def _try(
-        self, batch: Sequence[Encoded], endpoint: Endpoint, deadline: float, drop: Drop, on_disk: bool
+        self, batch: Sequence[Encoded], endpoint: Endpoint, deadline: float, account: Account, on_disk: bool
     ) -> tuple[Outcome, Sequence[Encoded]]:
         """Send a batch, with retries while there is time: the last outcome, and the events that it is about."""
         attempt, request_id, created_at = 1, str(uuid4()), utc_now()
@@ -167,10 +176,10 @@ class Delivery:
             patience = min(remaining, self._patience)
             outcome = self._transport.post(endpoint, batch, created_at, attempt, request_id, patience)
             if outcome.kind == "delivered":
-                self._ledger.delivered(len(batch))
+                account.delivered(batch)
                 return outcome, ()
             if outcome.kind == "answered":
-                outcome, batch = self._settle(batch, outcome, drop)
+                outcome, batch = self._settle(batch, outcome, account)
                 if not batch:
                     return outcome, ()
             if outcome.kind != "retry":
@@ -182,19 +191,19 @@ class Delivery:
                 return outcome, batch
             attempt += 1
 
-    def _settle(self, batch: Sequence[Encoded], answer: Outcome, drop: Drop) -> tuple[Outcome, list[Encoded]]:
+    def _settle(self, batch: Sequence[Encoded], answer: Outcome, account: Account) -> tuple[Outcome, list[Encoded]]:
         """Count what version 1 says of each event; what it wants again is left."""
         again: list[Encoded] = []
         for event in batch:
             outcome = answer.results.get(event.uuid.lower())
             if outcome is None:
-                drop([event], Outcome("refused", "not_answered", "PostHog's answer did not mention them"))
+                account.drop([event], Outcome("refused", "not_answered", "PostHog's answer did not mention them"))
             elif outcome.kind == "delivered":
-                self._ledger.delivered(1)
+                account.delivered([event])
             elif outcome.kind == "retry":
                 again.append(event)
             else:
-                drop([event], outcome)
+                account.drop([event], outcome)
         reason = "PostHog asked for them again and again"
         return Outcome("retry", "retry", reason, answer.retry_after), again
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -531,6 +532,51 @@ def test_a_host_that_no_request_can_name_drops_the_events(deliver_to: DeliverTo,
     delivery = deliver_to(host, timeout=0.5)
     assert delivery.send(encoded(3)) is False
     assert sum(delivery.stats.dropped.values()) == 3
+
+
+# --- errors of our own
+
+
+def a_shrink_that_raises(body: bytes, limit: int) -> bytes | None:
+    raise ValueError(CONTENT)
+
+
+def test_an_error_inside_leaves_nothing_pending(posthog: LocalPostHog, deliver_to: DeliverTo) -> None:
+    delivery = deliver_to(posthog.url, a_shrink_that_raises, endpoint="batch")
+    with pytest.raises(ValueError, match=CONTENT):
+        delivery.send([*encoded(2), encoded_of_size(EVENT_LIMIT + 1), *encoded(2)])
+    assert (delivery.stats.pending, delivery.stats.dropped) == (0, {"internal_error": 5})
+    assert delivery.send(encoded(3)) is True
+
+
+def test_an_error_inside_costs_only_what_was_not_delivered_yet(
+    posthog: LocalPostHog, deliver_to: DeliverTo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = deliver_to(posthog.url, max_batch_events=2)
+    transport = delivery.client._delivery._transport
+    post, calls = transport.post, iter(range(10))
+
+    def failing_the_second_time(*arguments: Any) -> Any:
+        if next(calls) == 1:
+            raise RuntimeError
+        return post(*arguments)
+
+    monkeypatch.setattr(transport, "post", failing_the_second_time)
+    with pytest.raises(RuntimeError):
+        delivery.send(encoded(6))
+    assert (delivery.stats.delivered, delivery.stats.dropped) == (2, {"internal_error": 4})
+
+
+def test_an_error_inside_does_not_block_the_events_on_disk(
+    posthog: LocalPostHog, deliver_to: DeliverTo, tmp_path: Path
+) -> None:
+    delivery = deliver_to(posthog.url, a_shrink_that_raises, endpoint="batch", spool_dir=tmp_path, max_batch_events=2)
+    events = [*encoded(2), encoded_of_size(EVENT_LIMIT + 1), *encoded(2)]
+    with pytest.raises(ValueError, match=CONTENT):
+        delivery.send(events)
+    assert delivery.send(encoded(1)) is True
+    assert delivery.stats.dropped == {"internal_error": 2}  # the request that it was to be in
+    assert (delivery.stats.delivered, delivery.client.stats().spooled) == (4, 0)
 
 
 # --- warnings
