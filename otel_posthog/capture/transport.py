@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from otel_posthog.capture import connections
 from otel_posthog.capture.batches import Encoded
 from otel_posthog.capture.endpoints import Endpoint, utc_now
 from otel_posthog.capture.ledger import Ledger
@@ -54,7 +55,10 @@ class Transport:
         self, endpoint: Endpoint, batch: Sequence[Encoded], created_at: str, attempt: int, request_id: str,
         patience: float,
     ) -> Outcome:  # fmt: skip
-        """Send a batch once and wait for the answer, ``patience`` seconds at the most. Does not raise."""
+        """Send a batch once and wait for the answer, about ``patience`` seconds at the most. Does not raise.
+
+        In a session that was handed over, ``patience`` is for each part of the answer's header.
+        """
         # The time of this attempt: the server takes the difference to its own clock for clock skew.
         sent_at = utc_now()
         body = self._compress(endpoint.body(self._api_key, batch, created_at, sent_at, self._historical))
@@ -100,7 +104,7 @@ class Transport:
             if self._session is None or self._session_pid != os.getpid():
                 if self._given is not None and self._session_pid != os.getpid():
                     self._given.close()  # it opens new connections when it is used again
-                self._session = self._given or requests.Session()
+                self._session = self._given or connections.session()
                 self._session_pid = os.getpid()
             return self._session
 
@@ -144,10 +148,15 @@ def _compressor(name: str) -> Compressor:
 def _read(response: requests.Response, version: int, deadline: float) -> bytes:
     """An answer's body. A read of many bytes waits for all of them, and a time-out is for each wait."""
     body = bytearray()
-    for part in response.iter_content(_READ_AT_ONCE[version]):
-        body += part
-        if len(body) >= _MOST_ANSWER[version]:
-            break
-        if time.monotonic() > deadline:
-            raise requests.Timeout
+    try:
+        for part in response.iter_content(_READ_AT_ONCE[version]):
+            body += part
+            if len(body) >= _MOST_ANSWER[version]:
+                break
+            if time.monotonic() > deadline:
+                raise requests.Timeout
+    except requests.ConnectionError:  # so requests calls a time-out in the body, too
+        if time.monotonic() < deadline:
+            raise
+        raise requests.Timeout from None
     return bytes(body)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,7 @@ from otel_posthog import ConfigurationError
 from otel_posthog.capture import encode
 from otel_posthog.local import LocalPostHog
 from tests.support.captured import CONTENT, KEY, Delivery, encoded, made_event
-from tests.support.scripted import ScriptedServer
+from tests.support.scripted import Answer, Request, ScriptedServer
 
 DeliverTo = Callable[..., Delivery]
 
@@ -155,6 +159,68 @@ def test_connections_are_kept_open_between_requests(deliver_to: DeliverTo) -> No
             delivery.send(encoded())
         (pool,) = session.get_adapter(server.url).poolmanager.pools._container.values()  # type: ignore[attr-defined]
         assert (pool.num_requests, pool.num_connections) == (5, 1)
+
+
+# --- answers that take too long as a whole
+
+
+@contextmanager
+def header_that_trickles(tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server whose answers' headers come a byte at a time and never end; its URL."""
+    over = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with suppress(OSError), tls.wrap_socket(connection, server_side=True) if tls else connection as here:
+            here.recv(65536)
+            here.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while not over.wait(0.05):
+                here.sendall(b"a")
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.getsockname()[1]}"
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("way", ["plain", "tls", "proxy"])
+def test_a_header_that_never_ends_is_left_in_time(
+    deliver_to: DeliverTo, tls: ssl.SSLContext, certificate: str, way: str
+) -> None:
+    with header_that_trickles(tls if way == "tls" else None) as url:
+        host, proxy = ("http://posthog.example", url) if way == "proxy" else (url, None)
+        delivery = deliver_to(host, timeout=0.6, certificate=certificate, proxy=proxy)
+        begun = time.monotonic()
+        assert delivery.send(encoded()) is False
+        assert time.monotonic() - begun < 2
+    assert delivery.stats.dropped == {"timeout": 1}
+
+
+def test_a_body_that_never_ends_is_a_timeout(deliver_to: DeliverTo) -> None:
+    with ScriptedServer(lambda request, before: Answer(trickle=True)) as server:
+        delivery = deliver_to(server.url, timeout=0.5)
+        assert delivery.send(encoded()) is False
+    assert delivery.stats.dropped == {"timeout": 1}
+
+
+def test_a_connection_is_used_again_after_a_slow_answer(deliver_to: DeliverTo) -> None:
+    def slow(request: Request, before: int) -> Answer:
+        time.sleep(0.3)
+        return Answer()
+
+    with ScriptedServer(slow) as server:
+        delivery = deliver_to(server.url, timeout=1)
+        assert [delivery.send(encoded()) for _ in range(4)] == [True] * 4
+        session = delivery.client._transport._session
+        assert session is not None
+        (pool,) = session.get_adapter(server.url).poolmanager.pools._container.values()  # type: ignore[attr-defined]
+        assert (pool.num_requests, pool.num_connections) == (4, 1)
 
 
 # --- http://
