@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 _NAME = re.compile(r"otel-posthog-[0-9a-f]{32}\.db")
 _APPLICATION_ID = 0x6F747068  # "otph", where SQLite files say whose they are
+
+_NEW = 5.0  # seconds
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -32,8 +35,16 @@ def new_path(directory: Path) -> Path:
 
 
 def paths_in(directory: Path) -> list[Path]:
-    """The spool files of all processes."""
-    return [path for path in directory.glob("otel-posthog-*.db") if _NAME.fullmatch(path.name)]
+    """The spool files of all processes, but for those that are just being made: these have no lock yet."""
+    return [path for path in directory.glob("otel-posthog-*.db") if _NAME.fullmatch(path.name) and not _is_new(path)]
+
+
+def _is_new(path: Path) -> bool:
+    try:
+        found = path.stat()
+    except OSError:  # gone
+        return True
+    return found.st_size == 0 and abs(time.time() - found.st_mtime) < _NEW
 
 
 def created(path: Path) -> sqlite3.Connection:
