@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,3 +74,15 @@ def test_a_truncated_event_is_marked() -> None:
     assert event["properties"]["$ai_input"][0] == {"role": "system", "content": "Be brief."}
     (event,) = events_of([made_span(attributes={**attributes, "gen_ai.input.messages": text})])
     assert "$ai_content_truncated" not in event["properties"]
+
+
+@pytest.mark.parametrize("unit", ["[", '{"a":', '[{"a":', "[]", '"\\', "[1,", "},", "[{,"])
+def test_a_million_hostile_characters_take_no_time(unit: str) -> None:
+    text = ("[" + unit * 1_000_000)[:1_000_000]  # the test's own time limit is the bound
+    found, _ = json_prefix(text)
+    assert found == text or len(orjson.dumps(found)) <= 2 * len(text)
+
+
+def test_levels_beyond_the_deepest_are_cut() -> None:
+    found, whole = json_prefix('["first",' + "[" * 100_000)
+    assert (found[0], whole) == ("first", False)

@@ -14,6 +14,7 @@ from otel_posthog.operation import Json
 
 # Half an escape cannot be closed: \, \u, \u1, \u12, \u123, and the first half of a surrogate pair.
 _HALF_ESCAPE = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\(?:u[0-9a-fA-F]{0,3})?$|\\u[dD][89abAB][0-9a-fA-F]{2}$")
+_DEEPEST = 125  # levels; beyond them nothing is read, and decoders refuse more
 _MOST = 1_000_000  # characters; beyond that the text is passed through as it is
 
 
@@ -39,13 +40,15 @@ def json_prefix(text: str) -> tuple[Json, bool]:
 
 
 def _close(text: str) -> str | None:
-    """The text with its open strings, objects and lists closed; ``None`` if it is not a cut JSON text."""
+    """The text with its open strings, objects and lists closed; ``None`` if it is not a cut JSON text.
+
+    Linear: every bracket sets the last complete item anew, so that ``closers`` is still what it was there.
+    """
     closers: list[str] = []
     in_string = escaped = False
     is_key = False
     expects_key: list[bool] = []
     last_complete = 0  # where the last complete item ended, should the rest be beyond repair
-    closers_there: list[str] = []
     for position, character in enumerate(text):
         if in_string:
             if escaped:
@@ -55,27 +58,29 @@ def _close(text: str) -> str | None:
             elif character == '"':
                 in_string = False
                 if not is_key:
-                    last_complete, closers_there = position + 1, closers.copy()
+                    last_complete = position + 1
         elif character == '"':
             in_string = True
             is_key = bool(expects_key) and expects_key[-1]
         elif character in "{[":
+            if len(closers) == _DEEPEST:
+                break
             closers.append("}" if character == "{" else "]")
             expects_key.append(character == "{")
-            last_complete, closers_there = position + 1, closers.copy()
+            last_complete = position + 1
         elif character in "}]":
             if not closers or closers.pop() != character:
                 return None
             expects_key.pop()
-            last_complete, closers_there = position + 1, closers.copy()
+            last_complete = position + 1
         elif character == ":" and expects_key:
             expects_key[-1] = False
         elif character == ",":
-            last_complete, closers_there = position, closers.copy()
+            last_complete = position
             if expects_key:
                 expects_key[-1] = closers[-1] == "}"
     if not closers:
         return None
     if in_string and not is_key:
         return _HALF_ESCAPE.sub("", text) + '"' + "".join(reversed(closers))
-    return text[:last_complete] + "".join(reversed(closers_there))
+    return text[:last_complete] + "".join(reversed(closers))
