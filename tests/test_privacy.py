@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from otel_posthog.events import Shape
+from otel_posthog.events.verdicts import verdict_properties
+from otel_posthog.operation import Verdict
+from otel_posthog.spans import view_of
 from tests.support import recordings
 from tests.support.made import made_span
 from tests.support.mapping import events_of
@@ -94,3 +99,90 @@ def test_parameters_are_their_numbers_and_names() -> None:
     schema = '{"type": "json_schema", "json_schema": {"name": "secret"}}'
     given = {"gen_ai.request.response_format": schema, "gen_ai.request.temperature": 0.5}
     assert properties_of(given)["$ai_model_parameters"] == {"temperature": 0.5}
+
+
+def test_parameters_are_words_that_providers_list() -> None:
+    given = {"reasoning_effort": "low", "tool_choice": "auto", "response_format": "json_object"}
+    said = {"reasoning_effort": "think of secret", "tool_choice": "secret", "stop_sequences": ("secret",)}
+    for parameters, shown in ((given, given), (said, None)):
+        attributes = {f"gen_ai.request.{name}": value for name, value in parameters.items()}
+        assert properties_of(attributes).get("$ai_model_parameters") == shown
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"langfuse.observation.type": "generation", "langfuse.trace.tags": ("secret",)},
+        {"error.type": "bad prompt: secret"},
+        {"gen_ai.prompt.version": "the secret one"},
+        {"gen_ai.tool.definitions": '["a secret tool"]'},
+        {"gen_ai.response.finish_reasons": ("the secret",)},
+        *({name: "secret"} for name in ("$ai_output", "$ai_instructions", "$ai_error_message", "$ai_trace_name",
+                                        "$ai_span_name", "posthog.question")),
+    ],
+    ids=lambda attributes: next(reversed(attributes)),
+)  # fmt: skip
+def test_texts_that_may_be_content_stay(attributes: dict[str, Any]) -> None:
+    assert "secret" not in json.dumps(properties_of(attributes))
+
+
+def test_what_the_app_states_goes_if_it_is_no_text() -> None:
+    properties = properties_of({"posthog.plan": "secret", "posthog.seats": 4, "$ai_request_count": 2})
+    assert (properties["seats"], properties["$ai_request_count"]) == (4, 2)
+    assert "plan" not in properties
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("chat gpt-4o", "chat gpt-4o"),
+        ("ask: why is it so", "ask:"),
+        ("chat about it all", "chat"),
+        ("x" * 99, "x" * 60),
+    ],
+)
+def test_span_names_that_are_sentences_are_cut(name: str, shown: str) -> None:
+    assert properties_of({}, name=name)["$ai_span_name"] == shown
+
+
+def test_labels_of_evaluations_are_short() -> None:
+    span = view_of(made_span())
+    for label, shown in (("relevant", "relevant"), ("it said " * 9, 0.5)):
+        verdict = Verdict("evaluation", "relevance", label, 0.5, "secret")
+        found = verdict_properties(verdict, span, content=False)
+        assert found["$ai_evaluation_result"] == shown
+        assert "secret" not in json.dumps(found)
+
+
+# --- every attribute of every recording
+
+MARK = "zebras crossed at noon"
+MOST = 40  # attributes of a recording
+# Where a text of any form is sent on purpose: names, ids and addresses.
+SENT = frozenset(
+    ("$ai_model", "$ai_provider", "$ai_session_id", "$ai_response_id", "$ai_tools_called", "$ai_span_name",
+     "$ai_base_url", "$ai_request_url", "$ai_prompt_name", "$groups", "$ai_evaluation_name", "$ai_tools")
+)  # fmt: skip
+
+
+def marked(name: str) -> Iterator[tuple[str, list[ReadableSpan]]]:
+    """The spans that have an attribute, with the mark as its value."""
+    spans: dict[str, list[dict[str, Any]]] = {}
+    for span in recordings.load(name)["spans"]:
+        for attribute, value in span["attributes"].items():
+            if isinstance(value, str) or (isinstance(value, list) and value and isinstance(value[0], str)):
+                spans.setdefault(attribute, []).append(span)
+    for attribute in sorted(spans)[:MOST]:
+        (span, *_) = spans[attribute]
+        value = MARK if isinstance(span["attributes"][attribute], str) else [MARK]
+        yield attribute, [recordings.span_of(span | {"attributes": span["attributes"] | {attribute: value}})]
+
+
+@pytest.mark.parametrize("name", recordings.NAMES)
+def test_no_attribute_takes_a_text_out(name: str) -> None:
+    logs, leaks = recordings.logs_by_span(name), []
+    for attribute, spans in marked(name):
+        for event in events_of(spans, logs, OFF):
+            found = {key for key, value in event["properties"].items() if MARK in json.dumps(value)} - SENT
+            leaks += [(attribute, key) for key in found]
+    assert leaks == []

@@ -10,6 +10,7 @@ from otel_posthog._version import __version__
 from otel_posthog.events.identity import distinct_id_of, event_uuid, stable_uuid, timestamp_of
 from otel_posthog.events.messages import posthog_tools
 from otel_posthog.events.properties import CALL, COMMON, STATE, Property
+from otel_posthog.events.silence import silent, silent_span_name, silent_stated, silent_tools
 from otel_posthog.events.usage import token_properties
 from otel_posthog.events.verdicts import EVENTS, verdict_properties
 from otel_posthog.operation import Json, Operation
@@ -67,6 +68,7 @@ def event_of(
     rows: tuple[Property, ...] = (*COMMON, *CALL) if is_call else (*COMMON, *STATE)
     if operation.verdict is None:
         _place_in_tree(properties, operation, span, trace_id, parent_id, name)
+        properties["$ai_span_name"] = _span_name(operation, span, shape.content)
     else:
         rows = COMMON
         properties.update(verdict_properties(operation.verdict, span, shape.content))
@@ -74,15 +76,15 @@ def event_of(
         if row.content and not shape.content:
             continue
         value = row.value(operation)
+        if not shape.content:
+            value = silent(row.name, value)
         if value is not None:
             properties[row.name] = value
-    if not shape.content and operation.failure is not None and operation.failure.type:
-        properties["$ai_error"] = operation.failure.type
-    if not shape.content and operation.parameters and is_call:
-        scalars = {k: v for k, v in operation.parameters.items() if not isinstance(v, (dict, list))}
-        properties["$ai_model_parameters"] = scalars
-    if operation.tools:
-        properties["$ai_tools"] = posthog_tools(operation.tools, shape.content)
+    if not shape.content and "$ai_error_type" in properties:
+        properties["$ai_error"] = properties["$ai_error_type"]
+    tools = operation.tools if shape.content else silent_tools(operation.tools or ())
+    if tools:
+        properties["$ai_tools"] = posthog_tools(tools, shape.content)
     if is_call:
         properties.update(token_properties(operation))
     distinct_id, known = distinct_id_of(
@@ -140,13 +142,18 @@ def _place_in_tree(
 ) -> None:
     properties["$ai_trace_id"] = trace_id
     properties["$ai_span_id"] = span.span_id
-    properties["$ai_span_name"] = operation.name or span.name
     if name != TRACE:
         properties["$ai_parent_id"] = parent_id or trace_id
     latency = operation.latency
     if latency is None:
         latency = max(0, span.end_unix_nano - span.start_unix_nano) / 1e9
     properties["$ai_latency"] = latency
+
+
+def _span_name(operation: Operation, span: SpanView, content: bool) -> str:
+    if operation.name:
+        return operation.name
+    return span.name if content else silent_span_name(operation, span.name)
 
 
 def _pass_through(properties: dict[str, Json], operation: Operation, span: SpanView, shape: Shape) -> None:
@@ -166,8 +173,10 @@ def _pass_through(properties: dict[str, Json], operation: Operation, span: SpanV
 def _let_the_app_win(properties: dict[str, Json], operation: Operation, content: bool) -> None:
     """Properties that the app stated by their PostHog name, last; content stays out if content is off."""
     for name, value in operation.stated.items():
-        if content or name not in _CONTENT_PROPERTIES:
+        if content:
             properties[name] = value
+        elif name not in _CONTENT_PROPERTIES and (kept := silent_stated(name, value)) is not None:
+            properties[name] = kept
 
 
 def _resource_text(span: SpanView, name: str) -> str | None:

@@ -125,7 +125,7 @@ COMMON: tuple[Property, ...] = (
     Property("$ai_prompt_name", lambda op: op.prompt_name, "`gen_ai.prompt.name`, prompt templates"),
     Property("$ai_prompt_version", lambda op: op.prompt_version, "`gen_ai.prompt.version`, prompt templates"),
     Property("$groups", lambda op: dict(op.groups) if op.groups else None, "`posthog.groups`, `$groups`"),
-    Property("tags", lambda op: op.tags, "the convention's tags"),
+    Property("tags", lambda op: op.tags, "the convention's tags", content=True),
     Property("metadata", lambda op: op.metadata or None, "the convention's metadata", content=True),
     Property("$ai_sample_rate", lambda op: op.sample_rate, "the share of such traces that is sent, with `sample_rate`"),
     Property("$ai_content_truncated", lambda op: True if op.truncated else None,

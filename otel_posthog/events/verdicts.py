@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from otel_posthog.events.identity import event_uuid, stable_uuid
+from otel_posthog.events.silence import LONGEST_LABEL
 from otel_posthog.operation import Json, Verdict
 from otel_posthog.spans import SpanView
 
@@ -11,8 +12,11 @@ EVENTS = {"evaluation": "$ai_evaluation", "feedback": "$ai_feedback", "metric": 
 
 def verdict_properties(verdict: Verdict, span: SpanView, content: bool) -> dict[str, Json]:
     """What PostHog reads of a verdict (posthog.md sections 1 and 4). The reasons of an evaluator quote what it read, so
-    they are content; what a user said in a feedback was given to be sent."""
-    result = verdict.label if verdict.label is not None else verdict.score
+    they are content; what a user said in a feedback was given to be sent. A short label is a class."""
+    label = verdict.label
+    if label is not None and not content and len(label) > LONGEST_LABEL:
+        label = None
+    result = label if label is not None else verdict.score
     found: dict[str, Json]
     if verdict.kind == "feedback":
         found = {"$ai_feedback_text": verdict.text}
@@ -28,7 +32,7 @@ def verdict_properties(verdict: Verdict, span: SpanView, content: bool) -> dict[
             "$ai_evaluation_result_type": None if result is None else "number" if result is verdict.score else "label",
             "$ai_evaluation_reasoning": verdict.text if content else None,
         }
-        if verdict.label is not None:
+        if label is not None:
             found["gen_ai.evaluation.score.value"] = verdict.score
     if span.trace_id:
         found["$ai_trace_id"] = span.trace_id
