@@ -47,7 +47,7 @@ def _close(text: str) -> str | None:
     closers: list[str] = []
     in_string = escaped = False
     is_key = False
-    expects_key: list[bool] = []
+    expects_key = [False]  # by level, from the one around all brackets on
     last_complete = 0  # where the last complete item ended, should the rest be beyond repair
     for position, character in enumerate(text):
         if in_string:
@@ -61,7 +61,7 @@ def _close(text: str) -> str | None:
                     last_complete = position + 1
         elif character == '"':
             in_string = True
-            is_key = bool(expects_key) and expects_key[-1]
+            is_key = expects_key[-1]
         elif character in "{[":
             if len(closers) == _DEEPEST:
                 break
@@ -73,12 +73,11 @@ def _close(text: str) -> str | None:
                 return None
             expects_key.pop()
             last_complete = position + 1
-        elif character == ":" and expects_key:
+        elif character == ":":
             expects_key[-1] = False
         elif character == ",":
             last_complete = position
-            if expects_key:
-                expects_key[-1] = closers[-1] == "}"
+            expects_key[-1] = closers[-1:] == ["}"]
     if not closers:
         return None
     if in_string and not is_key:
