@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -27,6 +28,8 @@ _SHORT_QUESTION = 2_000  # characters, up to which the question of a sent call i
 
 # (how many, reason): what is left out on purpose, or because of an error
 LeftOut = Callable[[int, str, Exception | None], None]
+
+_DEEPEST = 100  # levels of a log record's body that are looked through for denied keys; the rest is left out
 
 
 class Mapper:
@@ -193,7 +196,7 @@ def _only_allowed(view: SpanView, denied: Callable[[str], bool]) -> SpanView:
     """The view without denied attributes, wherever they stand."""
 
     def event(found: EventView) -> EventView:
-        return replace(found, attributes=without(found.attributes, denied))
+        return replace(found, attributes=without(found.attributes, denied), body=_allowed_in(found.body, denied))
 
     return replace(
         view,
@@ -202,3 +205,18 @@ def _only_allowed(view: SpanView, denied: Callable[[str], bool]) -> SpanView:
         events=[event(found) for found in view.events],
         logs=[event(found) for found in view.logs],
     )
+
+
+def _allowed_in(body: Any, denied: Callable[[str], bool], depth: int = 0) -> Any:
+    """The body of a log record without denied keys, at any depth that is read."""
+    if depth > _DEEPEST:
+        return None
+    if isinstance(body, Mapping):
+        return {
+            name: _allowed_in(value, denied, depth + 1)
+            for name, value in body.items()
+            if not (isinstance(name, str) and denied(name))
+        }
+    if isinstance(body, (list, tuple)):
+        return [_allowed_in(item, denied, depth + 1) for item in body]
+    return body
