@@ -5,11 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from otel_posthog import PostHogSpanExporter
+from otel_posthog.conventions._parts import parts_of
+from otel_posthog.events import is_content
 from otel_posthog.local import LocalPostHog
+from otel_posthog.mapper import _only_allowed
+from otel_posthog.operation import Failure, Media, Message, Operation, Other, Tool, ToolCall, Verdict
+from otel_posthog.privacy import Privacy, matcher
+from otel_posthog.spans import EventView, view_of
 from tests.support.made import made_span
 from tests.support.spans import CHAT
 
@@ -176,3 +183,154 @@ def test_urls_lose_their_keys(posthog: LocalPostHog, url: str, shown: str) -> No
     properties = sent(posthog, {"url.full": url, "gen_ai.openai.api_base": url})
     assert (properties["$ai_request_url"], properties["$ai_base_url"]) == (shown, shown)
     assert "ecret" not in json.dumps(properties)
+
+
+def test_denied_keys_are_not_read_from_the_bodies_of_log_records() -> None:
+    body = {"a": 1, "gen_ai.system_instructions": "secret", "deep": [{"app.x": "secret", "b": 2}]}
+    view = view_of(made_span(), [EventView("gen_ai.client.inference.operation.details", {}, body)])
+    denied = matcher(["gen_ai.system_instructions", "app.*"])
+    assert denied is not None
+    (record,) = _only_allowed(view, denied).logs
+    assert record.body == {"a": 1, "deep": [{"b": 2}]}
+
+
+# --- every place with content
+
+SECRET = "ada@example.com"
+
+
+def cleaned(operation: Operation) -> str:
+    privacy = Privacy(["email"], 0, is_content)
+    privacy.clean(operation)
+    return repr(operation)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"verdict": Verdict("feedback", text=SECRET)},
+        {"verdict": Verdict("evaluation", label=SECRET)},
+        {"tags": [SECRET]},
+        {"parameters": {"stop": [SECRET], "metadata": {"a": {"b": SECRET}}}},
+        {"input": [Message("user", [], name=SECRET)]},
+        {"input": [Message("user", [Media("image", url=f"https://x.example/?of={SECRET}")])]},
+        {"input": [Message("user", [Media("file", file_id="f", filename=f"{SECRET}.pdf")])]},
+        {"input": [Message("user", [Other(SECRET.encode())])]},
+        {"output": [Message("assistant", [ToolCall("f", {SECRET: 1})])]},
+        {"tools": [Tool("f", extra={"strict": SECRET})]},
+        {"input_state": {"deep": [{SECRET: SECRET}]}},
+        {"unmapped": {"a": SECRET.encode()}},
+        {"name": f"ask {SECRET}"},
+        {"prompt_name": SECRET},
+        {"prompt_version": SECRET},
+        {"failure": Failure(f"no {SECRET}", SECRET)},
+        {"stated": {"$ai_trace_name": SECRET, "plan": SECRET}},
+    ],
+    ids=lambda stated: next(iter(stated)),
+)
+def test_every_place_of_content_is_cleaned(stated: dict[str, Any]) -> None:
+    shown = cleaned(Operation("generation", **stated))
+    assert SECRET not in shown
+    assert "[email]" in shown
+
+
+def test_persons_and_ids_are_stated_to_be_known() -> None:
+    stated = {"$set": {"email": SECRET}, "$ai_session_id": SECRET}
+    assert cleaned(Operation("generation", stated=stated)).count(SECRET) == 2
+
+
+def test_the_name_of_a_span_is_cleaned() -> None:
+    assert Privacy(["email"], 0).name(f"ask {SECRET}") == "ask [email]"
+
+
+def test_keys_that_become_the_same_lose_no_value() -> None:
+    operation = Operation("tool", input_state={"a@b.example": 1, "c@d.example": 2})
+    Privacy(["email"], 0).clean(operation)
+    assert list(operation.input_state.values()) == [1, 2]
+
+
+# --- media in odd shapes
+
+RAW = base64.b64decode(PNG)
+WRAPPED = base64.encodebytes(RAW).decode()
+NUMBERS = {str(place): number for place, number in enumerate(RAW)}
+
+
+def url(of: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": of}}
+
+
+ODD = {
+    "bytes": {"inline_data": {"mime_type": "image/png", "data": RAW}},
+    "numbers": {"type": "image", "image": list(RAW)},
+    "buffer": {"type": "image", "image": {"type": "Buffer", "data": list(RAW)}},
+    "object": {"type": "file", "data": NUMBERS, "mediaType": "image/png"},
+    "upper case": url(f"DATA:image/png;BASE64,{PNG}"),
+    "parameters": url(f"data:image/png;name=my file (1).png;base64,{PNG}"),
+    "line breaks": url(f"data:image/png;base64,{WRAPPED}"),
+    "percent": url("data:image/png;base64," + quote(PNG, safe="")),
+    "plain": url("data:image/png," + quote(RAW)),
+    "in a text, upper case": text(f"see ![it](Data:image/png;Base64,{PNG}) there"),
+    "in a text, with line breaks": text(f"see ![it](data:image/png;base64,{WRAPPED}) there"),
+    "in a text, percent": text("see data:image/png;base64," + quote(PNG, safe="") + " there"),
+    "in a text, plain": text("see data:image/png," + quote(RAW) + " there"),
+    "wrapped in a text": text(f"see:\n{WRAPPED}\nthere"),
+    "wrapped in JSON in a text": text(json.dumps({"see": WRAPPED})),
+    "bytes alone": {"type": "odd", "of": RAW},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_media_in_odd_shapes_are_replaced(name: str) -> None:
+    operation = Operation("generation", input=[Message("user", parts_of([ODD[name]]))])
+    Privacy([], 0).clean(operation)
+    shown = repr(operation)
+    assert "10,248 bytes" in shown
+    assert len(shown) < 1000
+
+
+@pytest.mark.parametrize("length", [40, 900, 4000])
+@pytest.mark.parametrize(
+    "holder",
+    [
+        {"type": "image"},
+        {"media_type": "image/png"},
+        {"mimeType": "application/pdf"},
+        {"type": "base64", "media_type": "text/plain"},
+    ],
+)
+def test_media_of_any_length_in_what_a_tool_answered_are_replaced(holder: dict[str, Any], length: int) -> None:
+    for field, data in (("data", PNG[:length]), ("bytes", PNG[:length]), ("data", list(RAW[:length]))):
+        operation = Operation("tool", output_state=[{"source": {**holder, field: data}}])
+        Privacy([], 0).clean(operation)
+        assert "sha256" in operation.output_state[0]["source"][field]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"type": "result", "data": "done"},
+        {"type": "text", "data": "all is well here"},
+        {"data": [1, 2, 3]},
+        {"type": "scores", "data": [1, 2, 3]},
+        {"mimeType": "text/plain", "data": "hello"},
+        {"type": "result", "bytes": 12},
+        "the data: see table 1, image/png; and base64, too",
+    ],
+)
+def test_what_is_no_media_stays(value: Any) -> None:
+    operation = Operation("tool", output_state=value)
+    Privacy([], 0).clean(operation)
+    assert operation.output_state == value
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "a.", "1 ", "A" * 1000 + " ", "data:a/a;base64", "data:a/a;base64,", "data:a/a,<", "data:,", "a\n",
+     ("A" * 76 + "\n") * 8 + "!\n", "A" * 60 + "\n" + " " * 2000, "\\n", "%41"],
+)  # fmt: skip
+def test_a_million_hostile_characters_take_no_time(unit: str) -> None:
+    hostile = (unit * 1_000_000)[:1_000_000]  # the test's own time limit is the bound
+    state = {"text": hostile, "type": "odd", "data": hostile + " " * 1_000_000 + "!"}
+    operation = Operation("tool", input=[Message("user", [Media("image", url=hostile)])], output_state=state)
+    Privacy(["email", "card", "phone", "key"], 0).clean(operation)

@@ -7,8 +7,8 @@ Shapes: OpenTelemetry GenAI 1.37+ (``text``, ``tool_call``, ``tool_call_response
 
 from __future__ import annotations
 
+import base64
 import re
-from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -140,9 +140,10 @@ def media(modality: str) -> Callable[[JsonObject], Part]:
                 found.mime_type = f"{found.modality}/{layer['format']}"
             found.file_id = found.file_id or string(layer.get("file_id"))
             found.filename = found.filename or string(first(layer, "filename", "title"))
-            source = first(layer, "url", "uri", "fileUri", "file_uri", "data", "bytes", "content", "file_data")
-            source = source if isinstance(source, str) else _buffer(layer) or _buffer(source)
-            if source is not None:
+            source = _encoded(
+                first(layer, "url", "uri", "fileUri", "file_uri", "data", "bytes", "content", "file_data")
+            )
+            if isinstance(source, str):
                 _take_source(found, source)
         if not (found.url or found.data or found.file_id):
             return Other(part)
@@ -157,25 +158,33 @@ def _layers(part: JsonObject) -> Iterable[JsonObject | str]:
     yield part
     for name in ("image_url", "input_audio", "source", "file", "inline_data", "inlineData", "file_data", "fileData",
                  "image", "audio", "video", "document", "video_url", "file_url"):  # fmt: skip
-        nested = part.get(name)
+        nested = _encoded(part.get(name))
         if isinstance(nested, str) and name != "file_data":
             yield nested
         elif isinstance(nested, dict):
             yield from _layers(nested)
 
 
-def _buffer(value: Json) -> str | None:
-    """The base64 of Node's ``{"type": "Buffer", "data": [137, 80, …]}`` (AI SDK), if these are bytes."""
-    if not isinstance(value, dict) or value.get("type") != "Buffer" or not isinstance(value.get("data"), list):
-        return None
+def _encoded(source: Json) -> Json:
+    """Base64 of bytes that are written as such, as numbers, as Node's ``Buffer`` or as an object from place to number;
+    anything else as it is."""
+    octets = source
+    if isinstance(octets, dict):
+        octets = octets.get("data") if octets.get("type") == "Buffer" else _numbered(octets)
+    if not octets or not isinstance(octets, (bytes, bytearray, memoryview, list, tuple)):
+        return source
     try:
-        return b64encode(bytes(value["data"])).decode() or None
-    except (TypeError, ValueError):
-        return None
+        return base64.b64encode(bytes(octets)).decode()
+    except (TypeError, ValueError):  # other things than numbers from 0 to 255
+        return source
+
+
+def _numbered(source: JsonObject) -> list[Json] | None:
+    return list(source.values()) if "0" in source and all(str(key).isdigit() for key in source) else None
 
 
 def _take_source(found: Media, source: str) -> None:
-    if source.startswith(("http://", "https://", "data:", "gs://", "s3://", "file:")) or "://" in source[:32]:
+    if source[:5].lower() == "data:" or source.startswith("file:") or "://" in source[:32]:
         found.url = found.url or source
     else:
         found.data = found.data or source

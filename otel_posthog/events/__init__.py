@@ -27,6 +27,7 @@ LIB = "otel-posthog"
 _RESOURCE_NOISE = ("host.", "process.", "os.", "telemetry.", "posthog.", "user.")
 
 _CONTENT_PROPERTIES = {row.name for row in (*COMMON, *CALL, *STATE) if row.content} | {"$ai_tools"}
+_NEVER_CONTENT = ("_id", "_url", "_model", "_provider")  # ends of names
 
 
 @dataclass(slots=True)
@@ -123,8 +124,11 @@ def trace_of(root: Event) -> Event:
 
 
 def is_content(name: str) -> bool:
-    """Whether the property of this name holds content."""
-    return name in _CONTENT_PROPERTIES
+    """Whether the property of this name may hold content, if the app states it.
+
+    Ids, models and addresses do not; persons and groups (``$set``, ``$groups``) are stated in order to be known.
+    """
+    return name in _CONTENT_PROPERTIES or (name.startswith("$ai_") and not name.endswith(_NEVER_CONTENT))
 
 
 def _name(operation: Operation, span: SpanView) -> str:
