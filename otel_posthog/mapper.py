@@ -158,7 +158,8 @@ class Mapper:
                 silent = node.ambient is not None and node.ambient.capture_content is False
                 self._privacy.clean(node.operation)
                 shape = self._silent_shape if silent else self._shape
-                event = event_of(node.operation, node.view, node.parent_id, shape, node.trace_id)
+                view = replace(node.view, name=self._privacy.name(node.view.name) or "")
+                event = event_of(node.operation, view, node.parent_id, shape, node.trace_id)
                 events.append(encode(event, self._version))
                 if node.heads_trace:
                     events.append(encode(trace_of(event), self._version))

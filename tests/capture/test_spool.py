@@ -278,7 +278,9 @@ def test_a_file_that_breaks_in_use_costs_only_what_is_in_it(
 def test_a_file_of_no_bytes_and_one_without_a_table_are_taken_away(
     posthog: LocalPostHog, deliver_to: DeliverTo, tmp_path: Path
 ) -> None:
-    (tmp_path / f"otel-posthog-{0:032x}.db").touch()
+    empty = tmp_path / f"otel-posthog-{0:032x}.db"
+    empty.touch()
+    os.utime(empty, (0, 0))  # a new one may be another process's that is just beginning
     new = sqlite3.connect(tmp_path / f"otel-posthog-{1:032x}.db")
     new.execute("PRAGMA user_version = 1").connection.close()
     assert deliver_to(posthog.url, spool_dir=tmp_path).send(encoded()) is True
