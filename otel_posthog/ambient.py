@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,16 @@ _NOTHING = Ambient()
 
 # The contexts that this thread or task has entered, with what leaves them: one object may be entered in several.
 _entered: ContextVar[tuple[tuple[context, Any], ...]] = ContextVar("otel_posthog_entered", default=())
+
+
+# Set once any code of the process keeps its content: a span of which the context is not known may be that code's.
+_silence = threading.Event()
+SILENT = Ambient(capture_content=False)
+
+
+def if_unknown() -> Ambient | None:
+    """What to take for the context of a span that nobody remembers: its content stays here, if any must."""
+    return SILENT if _silence.is_set() else None
 
 
 def _text(value: object) -> str | None:
@@ -96,6 +107,8 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
         self._propagate = propagate
 
     def __enter__(self) -> None:
+        if self._given.get("capture_content") is False:
+            _silence.set()
         around = _own(None)
         inside = replace(around, properties={**around.properties, **self._properties}, **self._given)
         entered = set_value(_KEY, inside)

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import format_span_id, format_trace_id
 
-from otel_posthog.ambient import Ambient
+from otel_posthog.ambient import Ambient, if_unknown
 from otel_posthog.capture import CaptureClient, Ledger, Stats
 from otel_posthog.conventions import Reader
 from otel_posthog.events.identity import event_uuid
@@ -81,6 +81,12 @@ class PostHogSpanExporter(SpanExporter):
             return SpanExportResult.FAILURE
         verdicts = self.log_records.take_verdicts()
         around = {int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}
+        unknown = if_unknown()
+        if unknown is not None and spans:
+            # Which spans they are about only the processor knows.
+            self._ledger.warn("silent", "context(capture_content=False) is in use, and the plain exporter cannot tell "
+                                        "where: it sends no content at all")  # fmt: skip
+            around |= {context.span_id: unknown for span in spans if (context := span.get_span_context())}
         complete = self._export((*spans, *(record for record, _ in verdicts)), around)
         return SpanExportResult.SUCCESS if complete else SpanExportResult.FAILURE
 

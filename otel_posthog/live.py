@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_posthog.ambient import Ambient
+from otel_posthog.ambient import Ambient, if_unknown
 from otel_posthog.logs import size_of_value
 from otel_posthog.spans import SpanView, view_of
 from otel_posthog.traces import Node, identity_of
@@ -84,6 +84,8 @@ class LiveTraces:
                 oldest = next(iter(trace.open))
                 del trace.open[oldest]
                 trace.ambient.pop(oldest, None)
+                if (unknown := if_unknown()) is not None:
+                    trace.ambient[oldest] = unknown
             trace.touched = time.monotonic()
             above = parent.get_span_context() if parent is not None else None
             if parent is None or above is None or parent.end_time is not None:
@@ -100,7 +102,9 @@ class LiveTraces:
         with self._lock:
             trace = self._traces.get(context.trace_id)
             if trace is None:  # forgotten, or started before anybody listened
-                return Released([span], _Trace(), size_of(span)) if is_sent else None
+                unknown = if_unknown()
+                ambient = {} if unknown is None else {context.span_id: unknown}
+                return Released([span], _Trace(ambient=ambient), size_of(span)) if is_sent else None
             trace.open.pop(context.span_id, None)
             trace.touched = time.monotonic()
             if is_sent:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from otel_posthog import ambient
 from otel_posthog.local import LocalPostHog
 
 # How long an example takes says nothing here: several tests share a core.
@@ -21,6 +23,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("OTEL_", "POSTHOG_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nobody_was_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That some code keeps its content is remembered for the whole process; no test is to see another's."""
+    monkeypatch.setattr(ambient, "_silence", threading.Event())
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import attach, detach
 
 import otel_posthog
+from otel_posthog import live
 from otel_posthog.local import LocalPostHog
+from tests.support.spans import ai_span
 from tests.test_live import CHAT, App
 
 
@@ -192,6 +194,29 @@ def test_one_object_in_two_threads(app: App) -> None:
 def test_an_inner_context_does_not_propagate_the_user_of_the_outer() -> None:
     with otel_posthog.context(distinct_id="ada", propagate=True), otel_posthog.context(distinct_id="grace"):
         assert baggage.get_baggage("posthog.distinct_id") == "grace"
+
+
+def test_a_plain_exporter_sends_no_content_once_any_code_keeps_its_own(
+    posthog: LocalPostHog, caplog: pytest.LogCaptureFixture
+) -> None:
+    exporter = otel_posthog.PostHogSpanExporter("phc_test", posthog.url)
+    exporter.export([ai_span()])
+    with otel_posthog.context(capture_content=False):
+        exporter.export([ai_span()])
+    exporter.shutdown()
+    before, after = (event["properties"] for event in posthog.events())
+    assert "$ai_input" in before
+    assert "$ai_input" not in after
+    assert "the plain exporter cannot tell where" in caplog.text
+
+
+def test_the_content_of_a_span_that_was_forgotten_stays_here(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_TRACES", 1)
+    with otel_posthog.context(capture_content=False):
+        span = app.tracer.start_span("chat", attributes={**CHAT, "gen_ai.input.messages": "a secret"})
+    app.tracer.start_span("other").end()
+    span.end()
+    assert "a secret" not in str(app.events())
 
 
 def test_a_generator_is_not_decorated_in_silence() -> None:
