@@ -5,16 +5,24 @@ Works on the operation, before it becomes an event; ``capture_content`` is the b
 
 from __future__ import annotations
 
-import base64
-import binascii
 import fnmatch
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes
 
+from otel_posthog.media import (
+    BLOCK,
+    DATA,
+    MEDIA_FIELDS,
+    MEDIA_TYPES,
+    RUN,
+    WRAPPED,
+    DataUrl,
+    decoded,
+    encoded_in,
+)
 from otel_posthog.operation import (
     Json,
     Media,
@@ -52,32 +60,6 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
     ),
 }
 
-# A run of base64 this long, in one piece or wrapped as in mails, is no text in any language; _BLOCK fits into it at a
-# multiple of its own length. Runs are looked for from their beginning only, so that the time is linear.
-_RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{1024,}={0,2}")
-_BREAK = r"(?:\r?\n|\\r\\n|\\n)[ \t]{0,20}"
-_WRAPPED = re.compile(rf"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{{60,100}}{_BREAK}){{9,}}[A-Za-z0-9+/_-]*={{0,2}}")
-_BLOCK = re.compile(r"[A-Za-z0-9+/_\s\\-]{256}")
-_BREAKS = re.compile(r"\s+|\\[rn]")
-_ENCODED = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}")
-_BLANK = re.compile(r"[ \t]")
-
-_DATA = re.compile("data:", re.IGNORECASE)
-_MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
-_LONGEST_HEADER = 200  # characters between "data:" and the comma
-_NO_HEADER = re.compile(r"[\r\n\"'<>(){}\[\]]")
-_DATA_BASE64 = re.compile(rf"(?:[A-Za-z0-9+/_%-]{{40,100}}{_BREAK})*[A-Za-z0-9+/_%-]*=*")
-_DATA_PLAIN = re.compile(r"[^\s\"'<>()\[\]{}\\]*")
-
-# Objects with media in them, in states and in what tools answer: the key of the bytes, and what says that they are.
-_MEDIA_FIELDS = ("data", "bytes", "blob", "file_data", "b64_json", "base64", "base64Data", "uint8Array",
-                 "uint8ArrayData")  # fmt: skip
-_MEDIA_TYPES = ("mimeType", "mime_type", "media_type", "mediaType", "type")
-_MEDIA_KINDS = frozenset(
-    ("audio", "base64", "binary", "blob", "buffer", "document", "file", "image", "image_url", "input_audio",
-     "input_file", "input_image", "media", "video")
-)  # fmt: skip
-_SURELY_ENCODED = 100  # characters of base64 that are no word, beside a type that nobody here knows
 _DEEPEST = 100  # levels; capture sends no more
 _LONGEST_NUMBER = 7  # digits; longer ones may be a card or a phone number
 
@@ -218,15 +200,15 @@ class Privacy:
     def _without_media(self, text: str) -> str:
         if "," in text and "data:" in text.lower():
             text = self._without_data_urls(text)
-        if any(_BLOCK.fullmatch(text, start, start + 256) for start in range(0, len(text) - 255, 256)):
-            for runs in (_RUN, _WRAPPED):
-                text = runs.sub(lambda found: self._description(None, _decoded(found[0]), found[0]), text)
+        if any(BLOCK.fullmatch(text, start, start + 256) for start in range(0, len(text) - 255, 256)):
+            for runs in (RUN, WRAPPED):
+                text = runs.sub(lambda found: self._description(None, decoded(found[0]), found[0]), text)
         return text
 
     def _without_data_urls(self, text: str) -> str:
         pieces, end = [], 0
-        for found in _DATA.finditer(text):
-            url = None if found.start() < end else _DataUrl.at(text, found.start())
+        for found in DATA.finditer(text):
+            url = None if found.start() < end else DataUrl.at(text, found.start())
             if url is not None:
                 whole = text[found.start() : url.end]
                 pieces += [text[end : found.start()], self._description(url.mime_type, url.octets, whole)]
@@ -234,8 +216,8 @@ class Privacy:
         return "".join((*pieces, text[end:]))
 
     def _media(self, part: Media, where: str) -> Part:
-        data, mime_type = None if part.data is None else _decoded(part.data), part.mime_type
-        url = _DataUrl.at(part.url, 0, whole=True) if data is None and part.url is not None else None
+        data, mime_type = None if part.data is None else decoded(part.data), part.mime_type
+        url = DataUrl.at(part.url, 0, whole=True) if data is None and part.url is not None else None
         if url is not None:
             mime_type, data = url.mime_type or mime_type, url.octets
         if data is not None and len(data) > self._keep_media:
@@ -249,10 +231,10 @@ class Privacy:
 
     def _field(self, holder: Mapping[Any, Json], name: Any) -> str | None:
         """The description of media in an object, ``None`` if there are none under this name."""
-        if name not in _MEDIA_FIELDS:
+        if name not in MEDIA_FIELDS:
             return None
-        kind = next((holder[key] for key in _MEDIA_TYPES if isinstance(holder.get(key), str)), None)
-        octets = _encoded_in(holder, name, kind)
+        kind = next((holder[key] for key in MEDIA_TYPES if isinstance(holder.get(key), str)), None)
+        octets = encoded_in(holder, name, kind)
         if octets is None or len(octets) <= self._keep_media:
             return None
         return self._description(kind, octets, "")
@@ -271,79 +253,6 @@ class Privacy:
         if whole and len(data) <= self._keep_media:
             return whole
         return f"[{mime_type or 'base64'}, {len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]}]"
-
-
-@dataclass(frozen=True, slots=True)
-class _DataUrl:
-    """A data URL (RFC 2397) and where it ends."""
-
-    mime_type: str | None
-    octets: bytes
-    end: int
-
-    @classmethod
-    def at(cls, text: str, start: int, whole: bool = False) -> _DataUrl | None:
-        """The one that starts there; ``whole`` says that nothing else is in the text."""
-        start += len("data:")
-        comma = text.find(",", start, len(text) if whole else start + _LONGEST_HEADER)
-        if comma < 0 or text[start - 5 : start].lower() != "data:":
-            return None
-        mime_type, *parameters = (word.strip() for word in text[start:comma].split(";"))
-        is_base64 = bool(parameters) and parameters[-1].lower() == "base64"
-        is_typed = _MIME_TYPE.fullmatch(mime_type) is not None
-        is_sure = is_typed or (is_base64 and not mime_type)
-        if not whole and (not is_sure or _NO_HEADER.search(text, start, comma) is not None):
-            return None
-        end = len(text) if whole else _end_of_data(text, comma + 1, is_base64)
-        written = text[comma + 1 : end]
-        octets = _decoded(written) if is_base64 else unquote_to_bytes(written.encode("utf-8", "replace"))
-        return cls(mime_type if is_typed else None, octets, end)
-
-
-def _end_of_data(text: str, start: int, is_base64: bool) -> int:
-    if not is_base64 and text.startswith("<", start):  # a drawing in plain characters, blanks and quotes among them
-        end = text.find("</svg>", start)
-        return len(text) if end < 0 else end + len("</svg>")
-    found = (_DATA_BASE64 if is_base64 else _DATA_PLAIN).match(text, start)
-    return found.end() if found else start
-
-
-def _octets(value: Json) -> bytes | None:
-    """Bytes as such, as a list of numbers, or as an object from place to number (JavaScript)."""
-    if isinstance(value, Mapping):
-        value = list(value.values()) if "0" in value and all(str(key).isdigit() for key in value) else None
-    if not value or not isinstance(value, (bytes, bytearray, memoryview, list, tuple)):
-        return None
-    try:
-        return bytes(value)
-    except (TypeError, ValueError):  # other things than numbers from 0 to 255
-        return None
-
-
-def _encoded_in(holder: Mapping[Any, Json], name: str, kind: str | None) -> bytes | None:
-    """The bytes in an object, by what the object says of them and by their form."""
-    value = holder[name]
-    is_media = kind is not None and (kind.lower() in _MEDIA_KINDS or "/" in kind)
-    if not isinstance(value, str):
-        return _octets(value) if is_media else None
-    value = value.rstrip()
-    if _ENCODED.fullmatch(value) is None:
-        return None
-    is_whole = len(value) % 4 == 0  # a word in a plain text may look like base64 otherwise
-    if kind is not None and is_media and (is_whole or not kind.startswith("text/")):
-        return _decoded(value)
-    is_told = name == "b64_json" or (name == "bytes" and len(holder) == 1)  # OpenAI's images, Bedrock's bytes
-    is_long = kind is not None and is_whole and len(value) >= _SURELY_ENCODED and not _BLANK.search(value)
-    return _decoded(value) if is_told or is_long else None
-
-
-def _decoded(data: str) -> bytes:
-    """The bytes of base64, in either alphabet; of text that only looks like it, the text's own."""
-    data = _BREAKS.sub("", unquote(data) if "%" in data else data).rstrip("=")
-    try:
-        return base64.b64decode(data + "=" * (-len(data) % 4), altchars=b"-_" if "-" in data or "_" in data else None)
-    except (binascii.Error, ValueError):
-        return data.encode("utf-8", "replace")
 
 
 def _ready_made(name: str) -> Redact:

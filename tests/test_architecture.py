@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "ambient": set(),
     "traces": {"spans", "operation", "conventions", "ambient", "distinct_ids"},
     "logs": {"spans", "conventions", "ambient"},
-    "privacy": {"operation"},
+    "media": {"operation"},
+    "privacy": {"operation", "media"},
     "sampling": set(),
     "evaluations": {"logs"},
     "mapper": {
