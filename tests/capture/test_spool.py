@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -314,7 +315,8 @@ def test_a_foreign_database_with_a_name_of_ours_keeps_its_rows(
     path = tmp_path / f"otel-posthog-{0:032x}.db"
     database_of_another_program(path)
     assert deliver_to(posthog.url, spool_dir=tmp_path).send(encoded(2)) is True
-    assert sqlite3.connect(path).execute("SELECT * FROM events").fetchall() == [(1, "x")]
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT * FROM events").fetchall() == [(1, "x")]
 
 
 def test_many_processes_on_one_directory_lose_nothing_and_send_once(posthog: LocalPostHog, tmp_path: Path) -> None:
