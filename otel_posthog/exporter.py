@@ -79,20 +79,24 @@ class PostHogSpanExporter(SpanExporter):
             return SpanExportResult.SUCCESS
         if self._stopped.is_set():
             return SpanExportResult.FAILURE
-        verdicts = self.log_records.take_verdicts()
-        around = {int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}
+        around: dict[int, Ambient] = {}
         unknown = if_unknown()
         if unknown is not None and spans:
             # Which spans they are about only the processor knows.
             self._ledger.warn("silent", "context(capture_content=False) is in use, and the plain exporter cannot tell "
                                         "where: it sends no content at all")  # fmt: skip
-            around |= {context.span_id: unknown for span in spans if (context := span.get_span_context())}
-        complete = self._export((*spans, *(record for record, _ in verdicts)), around)
-        return SpanExportResult.SUCCESS if complete else SpanExportResult.FAILURE
+            around = {context.span_id: unknown for span in spans if (context := span.get_span_context())}
+        return SpanExportResult.SUCCESS if self._export(spans, around) else SpanExportResult.FAILURE
 
-    def _export(self, spans: Sequence[ReadableSpan | SpanView], around: Mapping[int, Ambient]) -> bool:
-        nodes = self.mapper.nodes_of(spans, around)
-        return self.export_nodes(nodes) and len(nodes) == len(spans)
+    def _export(
+        self, spans: Sequence[ReadableSpan], around: Mapping[int, Ambient], timeout: float | None = None
+    ) -> bool:
+        """Spans, and evaluations that came since the last export."""
+        verdicts = self.log_records.take_verdicts()
+        around = {**around, **{int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}}
+        taken: list[ReadableSpan | SpanView] = [*spans, *(record for record, _ in verdicts)]
+        nodes = self.mapper.nodes_of(taken, around)
+        return self.export_nodes(nodes, timeout=timeout) and len(nodes) == len(taken)
 
     def export_nodes(
         self,
@@ -154,10 +158,7 @@ class PostHogSpanExporter(SpanExporter):
         here. Takes ``timeout_millis`` at the most."""
         if self._settings.disabled or self._stopped.is_set():
             return self._settings.disabled
-        verdicts = self.log_records.take_verdicts()
-        around = {int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}
-        nodes = self.mapper.nodes_of([record for record, _ in verdicts], around)
-        return self.export_nodes(nodes, timeout=timeout_millis / 1000) and len(nodes) == len(verdicts)
+        return self._export((), {}, timeout_millis / 1000)
 
     def finish_by(self, deadline: float) -> None:
         """Begin no request after this moment of :func:`time.monotonic`."""

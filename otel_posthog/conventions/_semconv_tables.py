@@ -86,8 +86,7 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("reasoning", ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
                    "gen_ai.usage.details.reasoning_tokens", "gen_ai.usage.thoughts_tokens",
                    "gen_ai.usage.completion_tokens_details.reasoning_tokens",
-                   "gen_ai.usage.details.thoughts_tokens",
-                   "ai.usage.outputTokenDetails.reasoningTokens")),
+                   "gen_ai.usage.details.thoughts_tokens")),
     ("cache_read_audio", ("gen_ai.usage.audio.cache_read.input_tokens",)),
     ("web_searches", ("gen_ai.usage.server_tool_use.web_search_requests",)),
 )  # fmt: skip

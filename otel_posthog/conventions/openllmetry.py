@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, UnusableError, identifier, state, text
+from otel_posthog.conventions._attributes import Attributes, UnusableError, identifier, state, text, unquoted
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import string
@@ -110,9 +108,7 @@ def _is_vectors(value: Json) -> bool:
 
 def _entity(attributes: Attributes, names: tuple[str, ...]) -> Json:
     """A decorated function's arguments or result: JSON, in which a text may again be JSON."""
-    value = attributes.take(state, *names)
-    if isinstance(value, str) and value[:1] == '"':
-        value = state(_unquoted(value))
+    value = attributes.take(unquoted, *names)
     return _content_of_message(_unwrapped(value)) if isinstance(value, dict) else value
 
 
@@ -180,13 +176,6 @@ def _read_crew(operation: Operation, attributes: Attributes) -> None:
     answered = attributes.take(text, "crewai.crew.result")
     operation.input_state = asked if operation.input_state is None else operation.input_state
     operation.output_state = answered if operation.output_state is None else operation.output_state
-
-
-def _unquoted(value: str) -> Any:
-    try:
-        return orjson.loads(value)
-    except ValueError:
-        return value
 
 
 def _read_association(operation: Operation, attributes: Attributes) -> None:

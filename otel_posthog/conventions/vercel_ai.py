@@ -91,8 +91,7 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
             operation.parameters[name] = value
     reason = attributes.take(text, "ai.response.finishReason", "ai.finishReason")
     operation.finish_reasons = [reason] if reason else []
-    # Version 7 has no name for a stream, but no other call has a first chunk.
-    if "stream" in (operation_id or "") or "gen_ai.client.operation.time_to_first_chunk" in attributes:
+    if "stream" in (operation_id or ""):
         operation.streaming = True
     milliseconds = attributes.take(number, "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk")
     if milliseconds is not None:
