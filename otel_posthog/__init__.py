@@ -1,10 +1,10 @@
 """OpenTelemetry GenAI spans as PostHog LLM analytics events."""
 
+from otel_posthog._context import context
 from otel_posthog._version import __version__
-from otel_posthog.ambient import context
-from otel_posthog.capture import Stats
 from otel_posthog.configure import Handle, configure, flush
 from otel_posthog.conventions import Reader
+from otel_posthog.delivery import Stats
 from otel_posthog.evaluations import evaluation, feedback, metric
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.logs import PostHogLogRecordProcessor

@@ -17,8 +17,8 @@ from opentelemetry.sdk._logs import export as sdk_export
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_posthog.capture import Stats
 from otel_posthog.conventions import Reader
+from otel_posthog.delivery import Stats
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.logs import LogRecords, PostHogLogRecordProcessor
 from otel_posthog.processor import PostHogSpanProcessor

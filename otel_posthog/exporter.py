@@ -15,17 +15,17 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import format_span_id, format_trace_id
 
-from otel_posthog.ambient import Ambient, if_unknown
-from otel_posthog.capture import CaptureClient, Ledger, Stats
+from otel_posthog._context import CaptureContext, if_unknown
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import Reader
+from otel_posthog.delivery import CaptureClient, Ledger, Stats
 from otel_posthog.events.identity import event_uuid
 from otel_posthog.events.shrinking import shrink
 from otel_posthog.forking import around_forks
 from otel_posthog.logs import LogRecords
 from otel_posthog.mapper import Mapper
 from otel_posthog.settings import Settings
-from otel_posthog.spans import SpanView
-from otel_posthog.traces import Node
+from otel_posthog.stages import Node
 
 logger = logging.getLogger("otel_posthog")
 
@@ -79,7 +79,7 @@ class PostHogSpanExporter(SpanExporter):
             return SpanExportResult.SUCCESS
         if self._stopped.is_set():
             return SpanExportResult.FAILURE
-        around: dict[int, Ambient] = {}
+        around: dict[int, CaptureContext] = {}
         unknown = if_unknown()
         if unknown is not None and spans:
             # Which spans they are about only the processor knows.
@@ -89,12 +89,15 @@ class PostHogSpanExporter(SpanExporter):
         return SpanExportResult.SUCCESS if self._export(spans, around) else SpanExportResult.FAILURE
 
     def _export(
-        self, spans: Sequence[ReadableSpan], around: Mapping[int, Ambient], timeout: float | None = None
+        self, spans: Sequence[ReadableSpan], around: Mapping[int, CaptureContext], timeout: float | None = None
     ) -> bool:
         """Spans, and evaluations that came since the last export."""
-        verdicts = self.log_records.take_verdicts()
-        around = {**around, **{int(record.span_id, 16): ambient for record, ambient in verdicts if ambient is not None}}
-        taken: list[ReadableSpan | SpanView] = [*spans, *(record for record, _ in verdicts)]
+        evaluations = self.log_records.take_evaluations()
+        around = {
+            **around,
+            **{int(record.span_id, 16): ambient for record, ambient in evaluations if ambient is not None},
+        }
+        taken: list[ReadableSpan | SpanView] = [*spans, *(record for record, _ in evaluations)]
         nodes = self.mapper.nodes_of(taken, around)
         return self.export_nodes(nodes, timeout=timeout) and len(nodes) == len(taken)
 

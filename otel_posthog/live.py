@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_posthog.ambient import Ambient, if_unknown
+from otel_posthog._context import CaptureContext, if_unknown
+from otel_posthog._spans import SpanView, view_of
 from otel_posthog.logs import size_of_value
-from otel_posthog.spans import SpanView, view_of
-from otel_posthog.traces import Node, identity_of
+from otel_posthog.stages import Node, identity_of
 
 MOST_TRACES = 10_000  # live traces; at the bound the one that was touched least lately is forgotten
 MOST_OPEN = 10_000  # open spans of one trace; then the one that started first is not waited for
@@ -33,7 +33,7 @@ class _Trace:
     waiting_since: float = 0.0
     size: int = 0  # bytes of what waits, about
     touched: float = 0.0
-    ambient: dict[int, Ambient] = field(default_factory=dict)
+    ambient: dict[int, CaptureContext] = field(default_factory=dict)
     heavy: list[int] = field(default_factory=list)  # of the ended: whole spans, of which little is wanted
     seen: set[int] = field(default_factory=set)  # open spans whose start nobody told of
 
@@ -66,7 +66,7 @@ class LiveTraces:
         """Whether this very thread has the lock: a signal handler may have interrupted it."""
         return is_held_here(self._lock)
 
-    def started(self, span: ReadableSpan, parent: ReadableSpan | None, ambient: Ambient | None = None) -> None:
+    def started(self, span: ReadableSpan, parent: ReadableSpan | None, ambient: CaptureContext | None = None) -> None:
         """A span has started. ``parent`` is its parent if that is a span of this process that records."""
         context = span.get_span_context()
         if context is None:
@@ -116,7 +116,7 @@ class LiveTraces:
                 return self._release(trace)
             return self._release(trace) if self._is_full() else None
 
-    def recorded(self, record: SpanView, ambient: Ambient | None = None) -> Released | None:
+    def recorded(self, record: SpanView, ambient: CaptureContext | None = None) -> Released | None:
         """A log record that is an event of its own; it waits with the spans of its trace."""
         with self._lock:
             trace = self._traces.get(int(record.trace_id or "0", 16))
@@ -143,7 +143,7 @@ class LiveTraces:
                     del self._traces[trace_id]
         return [released for released in found if released is not None]
 
-    def ambient(self, released: Released) -> dict[int, Ambient]:
+    def ambient(self, released: Released) -> dict[int, CaptureContext]:
         """What was around the spans of the trace when they started, by span id."""
         with self._lock:
             return dict(released.trace.ambient)

@@ -16,11 +16,11 @@ from opentelemetry.context import create_key, get_value
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.trace import TraceFlags, format_span_id, format_trace_id
 
-from otel_posthog.ambient import Ambient, ambient_of
-from otel_posthog.conventions import VERDICTS
-from otel_posthog.spans import EventView, SpanView, view_of_record
+from otel_posthog._context import CaptureContext, ambient_of
+from otel_posthog._spans import EventView, SpanView, view_of_record
+from otel_posthog.conventions import EVALUATION_EVENTS
 
-# A list in the current context under this key is told the names of the verdicts that were taken.
+# A list in the current context under this key is told the names of the evaluations that were taken.
 HEARD = create_key("otel_posthog.heard")
 
 _MOST_SPANS = 50_000  # spans whose records wait for them; the oldest goes first
@@ -36,7 +36,7 @@ class LogRecords:
 
     def __init__(self, most_spans: int = _MOST_SPANS, most_bytes: int = _MOST_BYTES) -> None:
         self._most_spans, self._most_bytes = most_spans, most_bytes
-        self.on_verdict: Callable[[SpanView, Ambient | None], None] | None = None
+        self.on_evaluation: Callable[[SpanView, CaptureContext | None], None] | None = None
         self.on_evicted: Callable[[int], None] | None = None
         self.after_fork()
 
@@ -44,7 +44,7 @@ class LogRecords:
         """In a child: the records of its parent are the parent's."""
         self._lock = threading.RLock()  # a signal handler may come in between
         self._by_span: OrderedDict[tuple[int, int], list[EventView]] = OrderedDict()
-        self._verdicts: list[tuple[SpanView, Ambient | None]] = []
+        self._verdicts: list[tuple[SpanView, CaptureContext | None]] = []
         self._sizes: dict[tuple[int, int], int] = {}
         self._bytes = 0
 
@@ -67,10 +67,10 @@ class LogRecords:
                 self._bytes -= self._sizes.pop(oldest, 0)
                 self._evict(len(gone))
 
-    def add_verdict(self, record: SpanView, ambient: Ambient | None) -> None:
+    def add_evaluation(self, record: SpanView, ambient: CaptureContext | None) -> None:
         """Keep an evaluation, feedback or metric, or hand it on to who asked for it."""
-        if self.on_verdict is not None:
-            self.on_verdict(record, ambient)
+        if self.on_evaluation is not None:
+            self.on_evaluation(record, ambient)
             return
         with self._lock:
             self._verdicts.append((record, ambient))
@@ -82,7 +82,7 @@ class LogRecords:
         if self.on_evicted is not None:
             self.on_evicted(count)
 
-    def take_verdicts(self) -> list[tuple[SpanView, Ambient | None]]:
+    def take_evaluations(self) -> list[tuple[SpanView, CaptureContext | None]]:
         """Evaluations, feedback and metrics that were kept; they are forgotten here."""
         if not self._verdicts:
             return []
@@ -114,8 +114,8 @@ class PostHogLogRecordProcessor(LogRecordProcessor):
             record = log_record.log_record
             attributes: Mapping[str, Any] = record.attributes or {}
             name = getattr(record, "event_name", None) or attributes.get("event.name")
-            if name in VERDICTS:
-                self._records.add_verdict(_view_of(name, log_record), ambient_of(None))
+            if name in EVALUATION_EVENTS:
+                self._records.add_evaluation(_view_of(name, log_record), ambient_of(None))
                 heard = get_value(HEARD)
                 if isinstance(heard, list):
                     heard.append(name)

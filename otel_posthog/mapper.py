@@ -10,17 +10,17 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog import conventions
-from otel_posthog.ambient import Ambient
-from otel_posthog.capture import Encoded, encode
+from otel_posthog._context import CaptureContext
+from otel_posthog._model import Message, Operation, Text, last_user_text
+from otel_posthog._spans import EventView, SpanView, view_of
 from otel_posthog.conventions import READERS, Reader
+from otel_posthog.delivery import Encoded, encode
 from otel_posthog.events import Shape, event_of, is_content, trace_of
+from otel_posthog.events.privacy import Privacy, matcher, without
 from otel_posthog.logs import LogRecords
-from otel_posthog.operation import Message, Operation, Text, last_user_text
-from otel_posthog.privacy import Privacy, matcher, without
 from otel_posthog.sampling import Sampler
 from otel_posthog.settings import Settings
-from otel_posthog.spans import EventView, SpanView, view_of
-from otel_posthog.traces import Node, Rules, connect, identity_of
+from otel_posthog.stages import Node, Rules, connect, identity_of
 
 logger = logging.getLogger("otel_posthog")
 
@@ -67,7 +67,7 @@ class Mapper:
         self._version = 1 if settings.endpoint == "v1" else 0  # of the capture contract
 
     def nodes_of(
-        self, spans: Iterable[ReadableSpan | SpanView], around: Mapping[int, Ambient] | None = None
+        self, spans: Iterable[ReadableSpan | SpanView], around: Mapping[int, CaptureContext] | None = None
     ) -> list[Node]:
         """The spans (or views of log records) and what they say; their log records are taken. A span that cannot be
         read is left out. ``around`` has, by span id, what was around the spans when they started."""
@@ -83,24 +83,24 @@ class Mapper:
                 self._left_out(1, "mapping_failed", error)
         return nodes
 
-    def _node_of(self, span: ReadableSpan | SpanView, around: Mapping[int, Ambient]) -> Node:
+    def _node_of(self, span: ReadableSpan | SpanView, around: Mapping[int, CaptureContext]) -> Node:
         if isinstance(span, SpanView):
-            return Node(span, conventions.read(span), ambient=around.get(int(span.span_id, 16)))
+            return Node(span, conventions.parse_span(span), ambient=around.get(int(span.span_id, 16)))
         context = span.get_span_context()
         view = view_of(span, self._records.take(context.trace_id, context.span_id) if context else ())
         return self._read(view, around.get(context.span_id) if context else None)
 
-    def _read(self, view: SpanView, ambient: Ambient | None) -> Node:
+    def _read(self, view: SpanView, ambient: CaptureContext | None) -> Node:
         if self._denied is not None:
             view = _only_allowed(view, self._denied)
         try:
-            operation = conventions.read(view, self._readers)
+            operation = conventions.parse_span(view, self._readers)
         except (AttributeError, TypeError):  # attribute names that are no texts, which the API forbids
             view = replace(view, attributes={str(name): value for name, value in view.attributes.items()})
-            operation = conventions.read(view, self._readers)
+            operation = conventions.parse_span(view, self._readers)
         return Node(view, operation, ambient=ambient)
 
-    def relative_of(self, span: ReadableSpan, around: Mapping[int, Ambient]) -> Node:
+    def relative_of(self, span: ReadableSpan, around: Mapping[int, CaptureContext]) -> Node:
         """A span that is not sent now, open or ended; its log records stay."""
         view, context = view_of(span), span.get_span_context()
         ambient = around.get(context.span_id) if context else None
@@ -184,7 +184,7 @@ class Mapper:
             return True
         own = self._readers[: -len(READERS)]
         try:
-            return bool(own) and any(reader.recognises(view_of(span)) for reader in own)
+            return bool(own) and any(reader.matches(view_of(span)) for reader in own)
         except Exception:  # the reader is told when the span is mapped
             return True
 

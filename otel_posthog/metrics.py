@@ -14,7 +14,7 @@ from weakref import ref
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
 from otel_posthog._version import __version__
-from otel_posthog.capture import Ledger, Stats
+from otel_posthog.delivery import Ledger, Stats
 from otel_posthog.settings import Settings
 
 _COMPONENT_TYPE = "posthog_span_processor"

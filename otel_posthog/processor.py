@@ -16,15 +16,15 @@ from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_EXPORT_BATCH_SI
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel_posthog import metrics
-from otel_posthog.ambient import Ambient, ambient_of
+from otel_posthog._context import CaptureContext, ambient_of
+from otel_posthog._spans import SpanView
 from otel_posthog.batching import Batcher, Bounds
-from otel_posthog.capture import Stats
+from otel_posthog.delivery import Stats
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.forking import around_forks, stop_at_the_end_of_a_child
 from otel_posthog.live import LiveTraces, Released
 from otel_posthog.settings import ConfigurationError
-from otel_posthog.spans import SpanView
-from otel_posthog.traces import Node
+from otel_posthog.stages import Node
 
 _HOLD = 10.0  # seconds that an ended span waits for the rest of its trace
 _MOST_RECENT_CALLS = 500
@@ -48,7 +48,7 @@ class PostHogSpanProcessor(SpanProcessor):
         self.exporter = exporter or PostHogSpanExporter(api_key, host, **options)
         settings = self.exporter.settings
         self._live = LiveTraces(_HOLD, settings.max_queue_size, settings.max_queue_bytes)
-        self.exporter.log_records.on_verdict = self._on_verdict
+        self.exporter.log_records.on_evaluation = self._on_verdict
         delay = _positive(OTEL_BSP_SCHEDULE_DELAY, 5000) / 1000
         self._batcher = Batcher(
             self._deliver,
@@ -92,7 +92,7 @@ class PostHogSpanProcessor(SpanProcessor):
     def _warn(self, hook: str, error: Exception) -> None:
         self.exporter.ledger.warn(hook, f"{hook} of a span failed: {type(error).__name__}", logging.ERROR)
 
-    def _on_verdict(self, record: SpanView, ambient: Ambient | None) -> None:
+    def _on_verdict(self, record: SpanView, ambient: CaptureContext | None) -> None:
         released = self._live.recorded(record, ambient)
         if released is not None:
             self._batcher.put(released)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from otel_posthog import ambient
+from otel_posthog import _context
 from otel_posthog.local import LocalPostHog
 
 # How long an example takes says nothing here: several tests share a core.
@@ -28,7 +28,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def nobody_was_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """That some code keeps its content is remembered for the whole process; no test is to see another's."""
-    monkeypatch.setattr(ambient, "_silence", threading.Event())
+    monkeypatch.setattr(_context, "_silence", threading.Event())
 
 
 @pytest.fixture

@@ -333,7 +333,7 @@ def test_without_content_the_numbers_stay(posthog: LocalPostHog, exporter_for: M
 
 
 def test_without_content_that_of_log_records_stays_out_too(posthog: LocalPostHog, exporter_for: MakeExporter) -> None:
-    from otel_posthog.spans import EventView
+    from otel_posthog._spans import EventView
 
     span = made_span(attributes={"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini"})
     exporter = exporter_for(posthog.url, capture_content=False)

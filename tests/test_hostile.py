@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog import conventions
-from otel_posthog.capture import encode
+from otel_posthog._spans import EventView, SpanView, view_of
+from otel_posthog.delivery import encode
 from otel_posthog.events import Shape, event_of
-from otel_posthog.spans import EventView, SpanView, view_of
-from otel_posthog.traces import Node, connect
+from otel_posthog.stages import Node, connect
 from tests.support import recordings
 
 KNOWN_NAMES = sorted(
@@ -75,7 +75,7 @@ def view(attributes: dict[str, Any], **changes: Any) -> SpanView:
 
 
 def mapped(view: SpanView) -> list[dict[str, Any]]:
-    nodes = [Node(view, conventions.read(view))]
+    nodes = [Node(view, conventions.parse_span(view))]
     connect(nodes)
     return [
         orjson.loads(encode(event_of(node.operation, node.view, node.parent_id, shape)).body)
@@ -91,7 +91,7 @@ def mapped(view: SpanView) -> list[dict[str, Any]]:
                                "genkit:name", "haystack.component.name", "mcp.method.name", "litellm.call_id",
                                "llm.model", "pydantic_ai.all_messages"]), values)  # fmt: skip
 def test_any_attributes_become_an_event(soup: dict[str, Any], marker: str, value: Any) -> None:
-    reader = next(r for r in conventions.READERS if r.recognises(view({marker: "x"})))
+    reader = next(r for r in conventions.READERS if r.matches(view({marker: "x"})))
     events = mapped(view({**soup, marker: value if value not in ("null", '"null"', "", None) else "x"}))
     assert events, reader.name
 
@@ -133,7 +133,7 @@ def test_a_mutated_recording_still_gives_its_event(which: tuple[str, int], data:
     name, index = which
     span = _mutated(recordings.load(name)["spans"][index], data)
     seen = view_of(span)
-    if any(reader.recognises(seen) for reader in conventions.READERS):
+    if any(reader.matches(seen) for reader in conventions.READERS):
         events = mapped(seen)
         assert len(events) == 2
         assert json.dumps(events)

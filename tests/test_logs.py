@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, Tracer, set_span_in_context
 
 from otel_posthog import PostHogLogRecordProcessor, PostHogSpanProcessor, logs
+from otel_posthog._spans import EventView
 from otel_posthog.local import LocalPostHog
 from otel_posthog.logs import LogRecords
-from otel_posthog.spans import EventView
 from tests.support.spans import HTTP
 
 if "event_name" not in inspect.signature(LogRecord).parameters:

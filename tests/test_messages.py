@@ -197,11 +197,11 @@ def test_several_choices_stay_several() -> None:
 )
 def test_input_messages_in_every_form(attributes: dict[str, Any]) -> None:
     from otel_posthog import conventions
-    from otel_posthog.spans import view_of
+    from otel_posthog._spans import view_of
 
     view = view_of(made_span(attributes={"gen_ai.operation.name": "chat"}))
     view.attributes = {"gen_ai.operation.name": "chat", **attributes}  # the SDK itself refuses structured values
-    operation = conventions.read(view)
+    operation = conventions.parse_span(view)
     assert operation is not None
     assert posthog_messages(operation.input or []) == [{"role": "user", "content": "hi"}]
 

@@ -10,10 +10,10 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
+from otel_posthog._model import Evaluation
+from otel_posthog._spans import view_of
 from otel_posthog.events import Shape
-from otel_posthog.events.verdicts import verdict_properties
-from otel_posthog.operation import Verdict
-from otel_posthog.spans import view_of
+from otel_posthog.events.evaluations import evaluation_properties
 from tests.support import recordings
 from tests.support.made import made_span
 from tests.support.mapping import events_of
@@ -148,8 +148,8 @@ def test_span_names_that_are_sentences_are_cut(name: str, shown: str) -> None:
 def test_labels_of_evaluations_are_short() -> None:
     span = view_of(made_span())
     for label, shown in (("relevant", "relevant"), ("it said " * 9, 0.5)):
-        verdict = Verdict("evaluation", "relevance", label, 0.5, "secret")
-        found = verdict_properties(verdict, span, content=False)
+        evaluation = Evaluation("evaluation", "relevance", label, 0.5, "secret")
+        found = evaluation_properties(evaluation, span, content=False)
         assert found["$ai_evaluation_result"] == shown
         assert "secret" not in json.dumps(found)
 

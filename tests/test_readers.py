@@ -9,10 +9,10 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from otel_posthog import PostHogSpanExporter, PostHogSpanProcessor, Reader
-from otel_posthog.conventions._attributes import Attributes, text
+from otel_posthog._model import Operation
+from otel_posthog._spans import SpanView
+from otel_posthog.conventions._attributes import Attributes, to_str
 from otel_posthog.local import LocalPostHog
-from otel_posthog.operation import Operation
-from otel_posthog.spans import SpanView
 from tests.support.made import made_span
 from tests.support.mapping import events_of
 from tests.support.truth import billed_input
@@ -167,7 +167,7 @@ def test_what_is_no_ai_span_is_ignored(attributes: dict[str, Any]) -> None:
 
 # A convention of one's own, as the README shows it.
 def read_acme(span: SpanView, attributes: Attributes) -> Operation:
-    return Operation(kind="generation", request_model=attributes.take(text, "acme.model"))
+    return Operation(kind="generation", request_model=attributes.take(to_str, "acme.model"))
 
 
 ACME = Reader("acme", lambda span: "acme.model" in span.attributes, read_acme)
@@ -198,7 +198,7 @@ def test_a_reader_that_raises_costs_its_span_alone(posthog: LocalPostHog) -> Non
     def broken(span: SpanView, attributes: Attributes) -> Operation:
         raise ValueError("secret prompt")
 
-    exporter = PostHogSpanExporter("phc_test", posthog.url, readers=[Reader("acme", ACME.recognises, broken)])
+    exporter = PostHogSpanExporter("phc_test", posthog.url, readers=[Reader("acme", ACME.matches, broken)])
     chat = {"gen_ai.operation.name": "chat"}
     exporter.export([made_span(attributes={"acme.model": "m"}), made_span(attributes=chat, span_id="1" * 16)])
     assert len(posthog.events()) == 1

@@ -10,13 +10,13 @@ from urllib.parse import quote
 import pytest
 
 from otel_posthog import PostHogSpanExporter
+from otel_posthog._model import Evaluation, Failure, Media, Message, Operation, Other, Tool, ToolCall
+from otel_posthog._spans import EventView, view_of
 from otel_posthog.conventions._parts import parts_of
 from otel_posthog.events import is_content
+from otel_posthog.events.privacy import Privacy, matcher
 from otel_posthog.local import LocalPostHog
 from otel_posthog.mapper import _only_allowed
-from otel_posthog.operation import Failure, Media, Message, Operation, Other, Tool, ToolCall, Verdict
-from otel_posthog.privacy import Privacy, matcher
-from otel_posthog.spans import EventView, view_of
 from tests.support.made import made_span
 from tests.support.spans import CHAT
 
@@ -208,8 +208,8 @@ def cleaned(operation: Operation) -> str:
 @pytest.mark.parametrize(
     "stated",
     [
-        {"verdict": Verdict("feedback", text=SECRET)},
-        {"verdict": Verdict("evaluation", label=SECRET)},
+        {"evaluation": Evaluation("feedback", text=SECRET)},
+        {"evaluation": Evaluation("evaluation", label=SECRET)},
         {"tags": [SECRET]},
         {"parameters": {"stop": [SECRET], "metadata": {"a": {"b": SECRET}}}},
         {"input": [Message("user", [], name=SECRET)]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_posthog.conventions._attributes import UnusableError
+from otel_posthog.conventions._attributes import ConversionError
 from otel_posthog.conventions._reprs import repr_value
 
 
@@ -26,5 +26,5 @@ def test_a_repr_is_read(written: str, value: object) -> None:
     "written", ["", "a b", "['open", "[x for x in y]", "(" * 5000, "['" + "\\'" * 40_000, "<" * 90_000]
 )
 def test_what_is_no_repr_is_refused(written: str) -> None:
-    with pytest.raises(UnusableError):
+    with pytest.raises(ConversionError):
         repr_value(written)

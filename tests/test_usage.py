@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from otel_posthog._model import Operation, Usage
 from otel_posthog.conventions._payloads import usage_of
 from otel_posthog.events.usage import token_properties
-from otel_posthog.operation import Operation, Usage
 from tests.support.made import made_span
 from tests.support.mapping import events_of
 from tests.support.truth import billed_input

@@ -1,4 +1,4 @@
-"""The conventions: one reader each, asked in this order; the first that recognises a span owns it."""
+"""The conventions: one reader each, asked in this order; the first that matches a span owns it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from opentelemetry.sdk.trace import ReadableSpan
 
+from otel_posthog._model import Operation
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import (
+    evaluations,
     generic,
     genkit,
     haystack,
@@ -21,46 +24,52 @@ from otel_posthog.conventions import (
     pydantic_ai,
     semconv,
     vercel_ai,
-    verdicts,
 )
 from otel_posthog.conventions._attributes import Attributes
 from otel_posthog.conventions._common import SESSION_ATTRIBUTES, USER_ATTRIBUTES, complete
-from otel_posthog.operation import Operation
-from otel_posthog.spans import SpanView
 
-__all__ = ["MARKERS", "READERS", "SESSION_ATTRIBUTES", "USER_ATTRIBUTES", "VERDICTS", "Reader", "is_ai_span", "read"]
+__all__ = [
+    "EVALUATION_EVENTS",
+    "MARKERS",
+    "READERS",
+    "SESSION_ATTRIBUTES",
+    "USER_ATTRIBUTES",
+    "Reader",
+    "is_ai_span",
+    "parse_span",
+]
 
-VERDICTS = frozenset(verdicts.KINDS)  # names of log records that are events of their own
+EVALUATION_EVENTS = frozenset(evaluations.KINDS)  # names of log records that are events of their own
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How one convention is read: ``recognises`` says whether a span is its own, ``read`` gives the operation.
+    """How one convention is read: ``matches`` says whether a span is its own, ``parse`` gives the operation.
 
-    ``read`` takes what it understands from the attributes; the rest passes through to the event.
+    ``parse`` takes what it understands from the attributes; the rest passes through to the event.
     """
 
     name: str
-    recognises: Callable[[SpanView], bool]
-    read: Callable[[SpanView, Attributes], Operation]
+    matches: Callable[[SpanView], bool]
+    parse: Callable[[SpanView, Attributes], Operation]
 
 
 # Most specific first: a span may carry two conventions, and the specific one knows what the other repeats.
 READERS: tuple[Reader, ...] = (
-    Reader("verdicts", verdicts.recognises, verdicts.read),
-    Reader("genkit", genkit.recognises, genkit.read),
-    Reader("haystack", haystack.recognises, haystack.read),
-    Reader("vercel_ai", vercel_ai.recognises, vercel_ai.read),
-    Reader("langfuse", langfuse.recognises, langfuse.read),
-    Reader("langsmith", langsmith.recognises, langsmith.read),
-    Reader("mlflow", mlflow.recognises, mlflow.read),
-    Reader("openinference", openinference.recognises, openinference.read),
-    Reader("pydantic_ai", pydantic_ai.recognises, pydantic_ai.read),
-    Reader("mcp", mcp.recognises, mcp.read),
-    Reader("litellm", litellm.recognises, litellm.read),
-    Reader("openllmetry", openllmetry.recognises, openllmetry.read),
-    Reader("semconv", semconv.recognises, semconv.read),
-    Reader("generic", generic.recognises, generic.read),
+    Reader("evaluations", evaluations.matches, evaluations.parse),
+    Reader("genkit", genkit.matches, genkit.parse),
+    Reader("haystack", haystack.matches, haystack.parse),
+    Reader("vercel_ai", vercel_ai.matches, vercel_ai.parse),
+    Reader("langfuse", langfuse.matches, langfuse.parse),
+    Reader("langsmith", langsmith.matches, langsmith.parse),
+    Reader("mlflow", mlflow.matches, mlflow.parse),
+    Reader("openinference", openinference.matches, openinference.parse),
+    Reader("pydantic_ai", pydantic_ai.matches, pydantic_ai.parse),
+    Reader("mcp", mcp.matches, mcp.parse),
+    Reader("litellm", litellm.matches, litellm.parse),
+    Reader("openllmetry", openllmetry.matches, openllmetry.parse),
+    Reader("semconv", semconv.matches, semconv.parse),
+    Reader("generic", generic.matches, generic.parse),
 )
 
 
@@ -98,12 +107,12 @@ def is_ai_span(span: ReadableSpan) -> bool:
         return any(str(name).startswith(MARKERS) for name in span.attributes or ())
 
 
-def read(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:
+def parse_span(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:
     """The operation that a span describes, ``None`` if it is no AI span."""
     for reader in readers:
-        if reader.recognises(span):
+        if reader.matches(span):
             attributes = Attributes(span.attributes)
-            operation = reader.read(span, attributes)
+            operation = reader.parse(span, attributes)
             complete(operation, span, attributes)
             return operation
     return None

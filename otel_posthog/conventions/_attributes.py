@@ -13,67 +13,67 @@ from typing import Any, TypeVar
 
 import orjson
 
-from otel_posthog.operation import Json
+from otel_posthog._model import Json
 
 T = TypeVar("T")
 ABSENT = object()
 
 
-class UnusableError(Exception):
+class ConversionError(Exception):
     """A value that its rule cannot use."""
 
 
-def text(value: Any) -> str:
+def to_str(value: Any) -> str:
     """A text that is not empty; OpenLIT writes the word ``None`` for what is absent."""
     if isinstance(value, str) and value and value != "None":
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    raise UnusableError
+    raise ConversionError
 
 
-def identifier(value: Any) -> str:
+def to_id(value: Any) -> str:
     """An id; numbers count too, since frameworks put database ids there."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return text(value).encode("utf-8", "replace").decode().strip() or text("")
+    return to_str(value).encode("utf-8", "replace").decode().strip() or to_str("")
 
 
-def integer(value: Any) -> int:
+def to_int(value: Any) -> int:
     """A count. Floats (Cohere writes 31.0) and digits in strings count; negative is OpenLIT's "not set"."""
-    amount = number(value)
+    amount = to_number(value)
     if amount < 0 or amount != int(amount):
-        raise UnusableError
+        raise ConversionError
     return int(amount)
 
 
-def number(value: Any) -> float | int:
+def to_number(value: Any) -> float | int:
     """A finite number, or a string that holds one."""
     if isinstance(value, bool):
-        raise UnusableError
+        raise ConversionError
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
-            raise UnusableError from None
+            raise ConversionError from None
         value = int(value) if value.is_integer() else value
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, int) and abs(value) < 2**63:
         return value
-    raise UnusableError
+    raise ConversionError
 
 
-def flag(value: Any) -> bool:
+def to_bool(value: Any) -> bool:
     """A boolean; LiteLLM writes ``"True"``, MLflow ``"true"``."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    raise UnusableError
+    raise ConversionError
 
 
-def state(value: Any) -> Json:
+def parse_json(value: Any) -> Json:
     """Any JSON value; a string that is JSON of an object or a list is decoded, other text stays text."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
@@ -85,27 +85,27 @@ def state(value: Any) -> Json:
     return value
 
 
-def unquoted(value: Any) -> Json:
+def parse_quoted_json(value: Any) -> Json:
     """As :func:`state`; of a text that is written as JSON, with its quotes, the text."""
     if isinstance(value, str) and value[:1] == '"':
         try:
             value = orjson.loads(value)
         except ValueError:
             return value
-    return state(value)
+    return parse_json(value)
 
 
-def structure(value: Any) -> Json:
+def to_structure(value: Any) -> Json:
     """An object or a list, given as JSON or as structured attribute."""
-    decoded = state(value)
+    decoded = parse_json(value)
     if isinstance(decoded, (dict, list)):
         return decoded
     if isinstance(decoded, Mapping):
         return dict(decoded)
-    raise UnusableError
+    raise ConversionError
 
 
-def python_literal(value: Any) -> Json:
+def parse_literal(value: Any) -> Json:
     """An object or a list, as JSON or as the ``repr`` of Python values (LiteLLM, LangSmith)."""
     if isinstance(value, str) and value[:1] in ("{", "[", "("):
         try:
@@ -117,26 +117,26 @@ def python_literal(value: Any) -> Json:
             try:
                 return ast.literal_eval(value)
             except (ValueError, SyntaxError, MemoryError, RecursionError):
-                raise UnusableError from None
-        raise UnusableError
-    return structure(value)
+                raise ConversionError from None
+        raise ConversionError
+    return to_structure(value)
 
 
-def strings(value: Any) -> list[str]:
+def to_str_list(value: Any) -> list[str]:
     """A list of strings: a list, a tuple, a JSON string of a list or one bare string."""
-    decoded = state(value)
+    decoded = parse_json(value)
     if isinstance(decoded, str):
         decoded = [decoded] if decoded else []
     if isinstance(decoded, list):
         return [item if isinstance(item, str) else str(item) for item in decoded if item is not None]
-    raise UnusableError
+    raise ConversionError
 
 
-def plain(value: Any) -> Json:
+def to_plain(value: Any) -> Json:
     """A structured attribute as lists and dicts: the SDK makes tuples and read-only mappings of them."""
     if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {str(name): to_plain(item) for name, item in value.items()}
+    return [to_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 # A table from attributes to fields, turned around: name -> (rank, field, conversion). Lower ranks go first.
@@ -177,7 +177,7 @@ class Attributes:
             if found is None:
                 try:
                     found = convert(value)
-                except UnusableError:
+                except ConversionError:
                     continue
             del left[name]
         return found
@@ -192,7 +192,7 @@ class Attributes:
             if value is not None and value != "" and field not in found:
                 try:
                     found[field] = convert(value)
-                except UnusableError:
+                except ConversionError:
                     continue
             del self.left[name]
         return found

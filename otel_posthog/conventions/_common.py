@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_posthog.conventions._attributes import Attributes, identifier, integer, state, structure, text
+from otel_posthog._distinct_ids import usable
+from otel_posthog._model import Operation
+from otel_posthog._spans import SpanView
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_id, to_int, to_str, to_structure
 from otel_posthog.conventions._failures import failure_of, http_status
 from otel_posthog.conventions._providers import FRAMEWORKS, maker_of, provider_of
-from otel_posthog.distinct_ids import usable
-from otel_posthog.operation import Operation
-from otel_posthog.spans import SpanView
 
 # PostHog's OTLP ingestion reads the first three (posthog.md section 3); enduser.id is OpenTelemetry's older name.
 USER_ATTRIBUTES = (
@@ -53,7 +53,7 @@ def complete(operation: Operation, span: SpanView, attributes: Attributes) -> No
             message.finish_reason = _finish_reason(message.finish_reason)
     if operation.http_status is None:
         operation.http_status = attributes.take(
-            lambda v: http_status(v) or integer("?"), "http.response.status_code", "http.status_code"
+            lambda v: http_status(v) or to_int("?"), "http.response.status_code", "http.status_code"
         )
     failure = failure_of(span, attributes, operation.http_status)
     if operation.failure is None:
@@ -64,9 +64,9 @@ def complete(operation: Operation, span: SpanView, attributes: Attributes) -> No
     if operation.provider is None and operation.is_call:
         model = operation.response_model or operation.request_model
         operation.provider = _provider_by_scope(span.scope_name) or maker_of(model)
-    users = [usable(attributes.take(identifier, name)) for name in USER_ATTRIBUTES]
+    users = [usable(attributes.take(to_id, name)) for name in USER_ATTRIBUTES]
     operation.user = next(filter(None, users), usable(operation.user))
-    sessions = [attributes.take(identifier, name) for name in SESSION_ATTRIBUTES]
+    sessions = [attributes.take(to_id, name) for name in SESSION_ATTRIBUTES]
     operation.session = next(filter(None, sessions), operation.session)
     operation.unmapped.update(attributes.left)
 
@@ -97,15 +97,15 @@ def _provider_by_scope(scope: str) -> str | None:
 
 def _place(operation: Operation, attributes: Attributes) -> None:
     """Base and request URL. ``server.address`` alone has no scheme: it is stated only where the port settles it."""
-    url = attributes.take(text, "url.full", "http.url")
+    url = attributes.take(to_str, "url.full", "http.url")
     if url is not None and url.endswith("#stream"):  # the Mistral SDK's name for a stream
         url = url.removesuffix("#stream")
         operation.streaming = True
     if operation.request_url is None:
         operation.request_url = url
-    address = attributes.take(text, "server.address", "net.peer.name")
-    port = attributes.take(integer, "server.port", "net.peer.port")
-    scheme = attributes.take(text, "url.scheme")
+    address = attributes.take(to_str, "server.address", "net.peer.name")
+    port = attributes.take(to_int, "server.port", "net.peer.port")
+    scheme = attributes.take(to_str, "url.scheme")
     if operation.base_url is not None or address is None:
         return
     if port is not None and address.endswith(f":{port}"):
@@ -126,17 +126,17 @@ def _state(operation: Operation, attributes: Attributes) -> None:
         value: Any = attributes.left.pop(name)
         key = name.removeprefix("posthog.").removeprefix("properties.")
         if key in ("groups", "$groups"):
-            decoded = state(value)
+            decoded = parse_json(value)
             if isinstance(decoded, dict):
                 operation.groups = decoded
         elif key == "$set" or key.startswith("$"):
-            operation.stated[key] = state(value)
+            operation.stated[key] = parse_json(value)
         elif key:
             operation.stated[key] = value
 
 
 def merge_metadata(operation: Operation, value: Any) -> None:
     """Metadata given as a JSON object, added to what is known already."""
-    decoded = structure(value)
+    decoded = to_structure(value)
     if isinstance(decoded, dict):
         operation.metadata.update({str(k): v for k, v in decoded.items()})

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from otel_posthog.conventions._attributes import Attributes, UnusableError, python_literal, text
-from otel_posthog.operation import Failure
-from otel_posthog.spans import SpanView
+from otel_posthog._model import Failure
+from otel_posthog._spans import SpanView
+from otel_posthog.conventions._attributes import Attributes, ConversionError, parse_literal, to_str
 
 # "Error code: 429 - …" (openai, anthropic), "status_code: 429," (pydantic-ai), "HTTP 429", "429 RESOURCE_EXHAUSTED."
 # (google-genai), "'code': 429" (Google bodies).
@@ -71,8 +71,8 @@ def _said(message: str | None) -> str | None:
     if message is None or not message.startswith("{'message': "):
         return message
     try:
-        written = python_literal(message)
-    except UnusableError:
+        written = parse_literal(message)
+    except ConversionError:
         return message
     data = written.get("data") if isinstance(written, dict) else None
     said = [written["message"], data.get("error")] if isinstance(data, dict) else []
@@ -84,8 +84,8 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
 
     A span failed if its status is ERROR or it carries ``error.type``; an exception event alone may have been handled.
     """
-    error_type = attributes.take(text, "error.type")
-    message = attributes.take(text, "error.message", "gen_ai.error.message")
+    error_type = attributes.take(to_str, "error.type")
+    message = attributes.take(to_str, "error.message", "gen_ai.error.message")
     if span.status_code != "ERROR" and error_type is None:
         return None
     failure = Failure(status=status)

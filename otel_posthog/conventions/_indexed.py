@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otel_posthog.operation import Json
+from otel_posthog._model import Json
 
 _MOST_PARTS = 12  # no convention nests deeper; a name with more dots is no path
 

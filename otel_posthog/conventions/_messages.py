@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from otel_posthog.conventions._attributes import plain, state
-from otel_posthog.conventions._parts import first, part_of, parts_of, result_value, string, tool_call
-from otel_posthog.operation import (
+from otel_posthog._model import (
     Json,
     Media,
     Message,
@@ -24,7 +22,9 @@ from otel_posthog.operation import (
     ToolCall,
     ToolResult,
 )
-from otel_posthog.spans import EventView
+from otel_posthog._spans import EventView
+from otel_posthog.conventions._attributes import parse_json, to_plain
+from otel_posthog.conventions._parts import first, part_of, parts_of, result_value, string, tool_call
 
 _ROLES = {
     "human": "user",
@@ -234,8 +234,8 @@ def legacy_messages(events: Sequence[EventView]) -> tuple[list[Message], list[Me
         if role is None and event.name != "gen_ai.choice":
             continue
         # Semantic Kernel writes through Python's logging, whose records have a text: JSON of the body.
-        written = state(event.body) if isinstance(event.body, str) else event.body
-        body = plain(written) if isinstance(written, Mapping) else _event_body(event.attributes)
+        written = parse_json(event.body) if isinstance(event.body, str) else event.body
+        body = to_plain(written) if isinstance(written, Mapping) else _event_body(event.attributes)
         if role is None:
             message = message_of(_choice(dict(body)), "assistant")
             if message is not None and (message.parts or message.finish_reason):
@@ -253,9 +253,9 @@ def _says_nothing(message: Message) -> bool:
 
 
 def _event_body(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    body = {k: state(v) for k, v in attributes.items() if not k.startswith("gen_ai.") and k != "event.name"}
+    body = {k: parse_json(v) for k, v in attributes.items() if not k.startswith("gen_ai.") and k != "event.name"}
     # Semantic Kernel and the Azure SDK put the whole message, as JSON text, into this attribute.
-    content = state(attributes.get("gen_ai.event.content"))
+    content = parse_json(attributes.get("gen_ai.event.content"))
     if isinstance(content, dict):
         body.update(content)
     elif content is not None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import orjson
 
-from otel_posthog.conventions._attributes import Attributes, state
+from otel_posthog._model import Json
+from otel_posthog.conventions._attributes import Attributes, parse_json
 from otel_posthog.conventions._indexed import listed, nested
-from otel_posthog.operation import Json
 
 
 def value_of(attributes: Attributes, side: str) -> Json:
     """The raw payload; with the type JSON a text is quoted."""
-    value = attributes.take(state, f"{side}.value")
+    value = attributes.take(parse_json, f"{side}.value")
     if isinstance(value, str) and value[:1] == '"' and attributes.peek(f"{side}.mime_type") == "application/json":
         try:
             return orjson.loads(value)
@@ -32,5 +32,5 @@ def documents_of(attributes: Attributes, prefix: str) -> Json:
     documents = [item.get("document", item) if isinstance(item, dict) else item for item in found]
     for document in documents:
         if isinstance(document, dict) and isinstance(document.get("metadata"), str):
-            document["metadata"] = state(document["metadata"])
+            document["metadata"] = parse_json(document["metadata"])
     return documents or None

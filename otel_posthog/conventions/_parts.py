@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from otel_posthog.conventions._attributes import UnusableError, python_literal
-from otel_posthog.operation import Json, Media, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from otel_posthog._model import Json, Media, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from otel_posthog.conventions._attributes import ConversionError, parse_literal
 
 JsonObject = dict[str, Any]
 
@@ -285,8 +285,8 @@ _TEXT_OF_CALL = re.compile(r"""\{.*['"]type['"]: ?['"]tool_use['"].*\}\Z""", re.
 def _text_or_part(text: str) -> Part:
     if text[:1] == "{" and (_TEXT_OF_PART.match(text) or _TEXT_OF_CALL.match(text)):
         try:
-            value = python_literal(text)
-        except UnusableError:
+            value = parse_literal(text)
+        except ConversionError:
             return Text(text)
         if isinstance(value, dict) and (len(value) == 1 or value.get("type") == "tool_use"):
             return part_of(value) or Text(text)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from otel_posthog.conventions._attributes import UnusableError, flag, integer, number, strings
+from otel_posthog._model import Json, Message, Operation, Text, Usage
+from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
 from otel_posthog.conventions._messages import messages_of, system_of, tools_of
 from otel_posthog.conventions._parts import first
-from otel_posthog.operation import Json, Message, Operation, Text, Usage
 
 _CONTENT_OF_REQUEST = ("messages", "input", "prompt", "contents", "content", "system", "instructions", "tools",
                        "functions", "system_instruction", "systemInstruction", "system_prompt", "config")  # fmt: skip
@@ -21,28 +21,28 @@ _ANSWER_LISTS = ("choices", "output", "candidates", "generations")
 
 # Parameters by the names that providers give them.
 _PARAMETER_NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "temperature": ("temperature", number),
-    "top_p": ("top_p", number),
-    "topP": ("top_p", number),
-    "top_k": ("top_k", number),
-    "topK": ("top_k", number),
-    "max_tokens": ("max_tokens", integer),
-    "maxTokens": ("max_tokens", integer),
-    "max_completion_tokens": ("max_tokens", integer),
-    "max_output_tokens": ("max_tokens", integer),
-    "maxOutputTokens": ("max_tokens", integer),
-    "max_tokens_to_sample": ("max_tokens", integer),
-    "frequency_penalty": ("frequency_penalty", number),
-    "frequencyPenalty": ("frequency_penalty", number),
-    "presence_penalty": ("presence_penalty", number),
-    "presencePenalty": ("presence_penalty", number),
-    "seed": ("seed", integer),
-    "stop": ("stop", strings),
-    "stop_sequences": ("stop", strings),
-    "stopSequences": ("stop", strings),
-    "n": ("n", integer),
-    "candidateCount": ("n", integer),
-    "dimensions": ("dimensions", integer),
+    "temperature": ("temperature", to_number),
+    "top_p": ("top_p", to_number),
+    "topP": ("top_p", to_number),
+    "top_k": ("top_k", to_number),
+    "topK": ("top_k", to_number),
+    "max_tokens": ("max_tokens", to_int),
+    "maxTokens": ("max_tokens", to_int),
+    "max_completion_tokens": ("max_tokens", to_int),
+    "max_output_tokens": ("max_tokens", to_int),
+    "maxOutputTokens": ("max_tokens", to_int),
+    "max_tokens_to_sample": ("max_tokens", to_int),
+    "frequency_penalty": ("frequency_penalty", to_number),
+    "frequencyPenalty": ("frequency_penalty", to_number),
+    "presence_penalty": ("presence_penalty", to_number),
+    "presencePenalty": ("presence_penalty", to_number),
+    "seed": ("seed", to_int),
+    "stop": ("stop", to_str_list),
+    "stop_sequences": ("stop", to_str_list),
+    "stopSequences": ("stop", to_str_list),
+    "n": ("n", to_int),
+    "candidateCount": ("n", to_int),
+    "dimensions": ("dimensions", to_int),
     "reasoning_effort": ("reasoning_effort", str),
     "service_tier": ("service_tier", str),
 }
@@ -60,7 +60,7 @@ def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
         if known is not None:
             try:
                 operation.parameters.setdefault(known[0], known[1](value))
-            except UnusableError:
+            except ConversionError:
                 continue
         elif name in _KEPT_PARAMETERS:
             operation.parameters.setdefault(name, value)
@@ -74,8 +74,8 @@ def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
     if isinstance(base_url, str) and base_url:
         operation.base_url = operation.base_url or base_url
     if operation.streaming is None and given.get("stream") is not None:
-        with suppress(UnusableError):
-            operation.streaming = flag(given["stream"])
+        with suppress(ConversionError):
+            operation.streaming = to_bool(given["stream"])
 
 
 def read_request(operation: Operation, request: Json) -> None:
@@ -241,8 +241,8 @@ def _count(stated: Mapping[str, Any], paths: tuple[str, ...]) -> int | None:
         if value is None:
             continue
         try:
-            return integer(value)
-        except UnusableError:
+            return to_int(value)
+        except ConversionError:
             continue
     return None
 

@@ -10,7 +10,7 @@ import re
 
 import orjson
 
-from otel_posthog.operation import Json
+from otel_posthog._model import Json
 
 # Half an escape cannot be closed: \, \u, \u1, \u12, \u123, and the first half of a surrogate pair.
 _HALF_ESCAPE = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\(?:u[0-9a-fA-F]{0,3})?$|\\u[dD][89abAB][0-9a-fA-F]{2}$")

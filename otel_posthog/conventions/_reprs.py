@@ -10,8 +10,8 @@ import math
 import re
 from typing import Any
 
-from otel_posthog.conventions._attributes import UnusableError
-from otel_posthog.operation import Json
+from otel_posthog._model import Json
+from otel_posthog.conventions._attributes import ConversionError
 
 # Strings stay as they are (an open one reaches to the end); enum members are their value; <function …> has none.
 _TOKEN = re.compile(
@@ -32,11 +32,11 @@ def is_bare_object(value: Any) -> bool:
 def repr_value(text: str) -> Json:
     """The value that a ``repr`` shows."""
     if len(text) > _MOST:
-        raise UnusableError
+        raise ConversionError
     try:
         return _value(ast.parse(_TOKEN.sub(lambda found: found[1] or found[2] or "None", text), mode="eval").body)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise UnusableError from None
+        raise ConversionError from None
 
 
 def _value(node: ast.expr) -> Json:
@@ -54,7 +54,7 @@ def _value(node: ast.expr) -> Json:
         return -value if isinstance(value, (int, float)) else None
     if isinstance(node, (ast.Name, ast.Attribute)):  # nan, inf, an enum without a value
         return None
-    raise UnusableError
+    raise ConversionError
 
 
 def _plain(value: Any) -> Json:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_posthog.conventions._attributes import index_of, integer, number, state, strings, text
-from otel_posthog.operation import Kind
+from otel_posthog._model import Kind
+from otel_posthog.conventions._attributes import index_of, parse_json, to_int, to_number, to_str, to_str_list
 
 # gen_ai.operation.name (spec: gen-ai-spans.md, gen-ai-agent-spans.md; the others as libraries write them)
 KINDS: dict[str, Kind] = {
@@ -43,26 +43,26 @@ KINDS: dict[str, Kind] = {
 
 # parameter -> (conversion, attributes). Spec: "GenAI request attributes"; vendor ones from openai and botocore.
 PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
-    ("temperature", number, ("gen_ai.request.temperature",)),
-    ("top_p", number, ("gen_ai.request.top_p", "llm.request.top_p")),
-    ("top_k", number, ("gen_ai.request.top_k", "llm.top_k")),
-    ("max_tokens", integer, ("gen_ai.request.max_tokens", "gen_ai.request.max_output_tokens",
+    ("temperature", to_number, ("gen_ai.request.temperature",)),
+    ("top_p", to_number, ("gen_ai.request.top_p", "llm.request.top_p")),
+    ("top_k", to_number, ("gen_ai.request.top_k", "llm.top_k")),
+    ("max_tokens", to_int, ("gen_ai.request.max_tokens", "gen_ai.request.max_output_tokens",
                              "gen_ai.request.max_completion_tokens")),
-    ("frequency_penalty", number, ("gen_ai.request.frequency_penalty", "llm.frequency_penalty")),
-    ("presence_penalty", number, ("gen_ai.request.presence_penalty", "llm.presence_penalty")),
-    ("repetition_penalty", number, ("gen_ai.request.repetition_penalty",)),
-    ("seed", integer, ("gen_ai.request.seed", "gen_ai.openai.request.seed")),
-    ("stop", strings, ("gen_ai.request.stop_sequences", "llm.chat.stop_sequences")),
-    ("n", integer, ("gen_ai.request.choice.count", "gen_ai.request.n")),
-    ("encoding_formats", strings, ("gen_ai.request.encoding_formats",)),
-    ("dimensions", integer, ("gen_ai.embeddings.dimension.count",)),
-    ("output_type", text, ("gen_ai.output.type",)),
-    ("response_format", state, ("gen_ai.openai.request.response_format", "gen_ai.request.response_format",
+    ("frequency_penalty", to_number, ("gen_ai.request.frequency_penalty", "llm.frequency_penalty")),
+    ("presence_penalty", to_number, ("gen_ai.request.presence_penalty", "llm.presence_penalty")),
+    ("repetition_penalty", to_number, ("gen_ai.request.repetition_penalty",)),
+    ("seed", to_int, ("gen_ai.request.seed", "gen_ai.openai.request.seed")),
+    ("stop", to_str_list, ("gen_ai.request.stop_sequences", "llm.chat.stop_sequences")),
+    ("n", to_int, ("gen_ai.request.choice.count", "gen_ai.request.n")),
+    ("encoding_formats", to_str_list, ("gen_ai.request.encoding_formats",)),
+    ("dimensions", to_int, ("gen_ai.embeddings.dimension.count",)),
+    ("output_type", to_str, ("gen_ai.output.type",)),
+    ("response_format", parse_json, ("gen_ai.openai.request.response_format", "gen_ai.request.response_format",
                                 "gen_ai.request.structured_output_schema")),
-    ("reasoning_effort", text, ("gen_ai.request.reasoning_effort", "gen_ai.openai.request.reasoning_effort",
+    ("reasoning_effort", to_str, ("gen_ai.request.reasoning_effort", "gen_ai.openai.request.reasoning_effort",
                                 "gen_ai.request.reasoning.effort", "gen_ai.request.reasoning.level")),
-    ("service_tier", text, ("gen_ai.openai.request.service_tier", "openai.request.service_tier")),
-    ("tool_choice", state, ("gen_ai.request.tool_choice",)),
+    ("service_tier", to_str, ("gen_ai.openai.request.service_tier", "openai.request.service_tier")),
+    ("tool_choice", parse_json, ("gen_ai.request.tool_choice",)),
 )  # fmt: skip
 
 # field of Usage -> attributes. Synonyms are of different generations and libraries (conventions.md, "Tokens").
@@ -119,6 +119,6 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 PARAMETERS_INDEX = index_of(*PARAMETERS)
-USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
-MODALITIES_INDEX = index_of(*((key, integer, (name,)) for key, name in MODALITIES))
-COST_INDEX = index_of(*((field, number, names) for field, names in COST))
+USAGE_INDEX = index_of(*((field, to_int, names) for field, names in USAGE))
+MODALITIES_INDEX = index_of(*((key, to_int, (name,)) for key, name in MODALITIES))
+COST_INDEX = index_of(*((field, to_number, names) for field, names in COST))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from otel_posthog._model import Kind, Operation, Usage
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, flag, index_of, integer, number, state, text
+from otel_posthog.conventions._attributes import Attributes, index_of, parse_json, to_bool, to_int, to_number, to_str
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import read_request, read_response
-from otel_posthog.operation import Kind, Operation, Usage
-from otel_posthog.spans import SpanView
 
 _PREFIXES = ("llm.", "$ai_")
 
@@ -19,28 +19,28 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
                 "llm.output_tokens", "llm.tokens.output", "llm.token_count.output")),
     ("total", ("llm.usage.total_tokens", "llm.total_tokens", "llm.tokens.total")),
 )  # fmt: skip
-USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
+USAGE_INDEX = index_of(*((field, to_int, names) for field, names in USAGE))
 
 PARAMETERS = (
-    ("temperature", number, ("llm.temperature", "llm.request.temperature")),
-    ("max_tokens", integer, ("llm.max_tokens", "llm.request.max_tokens")),
-    ("top_p", number, ("llm.top_p",)),
+    ("temperature", to_number, ("llm.temperature", "llm.request.temperature")),
+    ("max_tokens", to_int, ("llm.max_tokens", "llm.request.max_tokens")),
+    ("top_p", to_number, ("llm.top_p",)),
 )
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether any attribute speaks of an LLM, or is a PostHog property that the app set itself."""
     return span.has(*_PREFIXES)
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a span of an unknown library."""
     operation = Operation(kind="other")
-    set_provider(operation, attributes, attributes.take(text, "llm.provider"), "llm.provider")
-    set_provider(operation, attributes, attributes.take(text, "llm.vendor", "llm.system"), "llm.vendor")
-    operation.request_model = attributes.take(text, "llm.request.model", "llm.model", "llm.model_name")
-    operation.response_model = attributes.take(text, "llm.response.model")
-    operation.streaming = attributes.take(flag, "llm.stream", "llm.streaming", "llm.is_streaming")
+    set_provider(operation, attributes, attributes.take(to_str, "llm.provider"), "llm.provider")
+    set_provider(operation, attributes, attributes.take(to_str, "llm.vendor", "llm.system"), "llm.vendor")
+    operation.request_model = attributes.take(to_str, "llm.request.model", "llm.model", "llm.model_name")
+    operation.response_model = attributes.take(to_str, "llm.response.model")
+    operation.streaming = attributes.take(to_bool, "llm.stream", "llm.streaming", "llm.is_streaming")
     usage = Usage()
     for field, count in attributes.take_all(USAGE_INDEX).items():
         setattr(usage, field, count)
@@ -49,8 +49,8 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
         value = attributes.take(convert, *names)
         if value is not None:
             operation.parameters[name] = value
-    read_request(operation, attributes.take(state, "llm.messages", "llm.prompt", "llm.prompts", "llm.input"))
-    answer = attributes.take(state, "llm.completion", "llm.response", "llm.output", "llm.completions")
+    read_request(operation, attributes.take(parse_json, "llm.messages", "llm.prompt", "llm.prompts", "llm.input"))
+    answer = attributes.take(parse_json, "llm.completion", "llm.response", "llm.output", "llm.completions")
     if isinstance(answer, dict):
         read_response(operation, answer)
     operation.output = operation.output or messages_of(answer, "assistant")

@@ -11,16 +11,16 @@ from typing import Any
 
 import orjson
 
+from otel_posthog._model import Failure, Json, Kind, Operation, Usage
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, structure, text
+from otel_posthog.conventions._attributes import Attributes, to_str, to_structure
 from otel_posthog.conventions._failures import http_status, status_in
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first, string
 from otel_posthog.conventions._payloads import merge_usage, read_parameters, usage_of
 from otel_posthog.conventions._providers import provider_of
 from otel_posthog.conventions._recovery import json_prefix
-from otel_posthog.operation import Failure, Json, Kind, Operation, Usage
-from otel_posthog.spans import SpanView
 
 KINDS: dict[str, Kind] = {
     "model": "generation",
@@ -49,22 +49,22 @@ USAGE = (
 )
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether Genkit wrote the span."""
     return "genkit:name" in span.attributes or "genkit:type" in span.attributes
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a Genkit action."""
-    subtype = attributes.take(text, "genkit:metadata:subtype")
-    kind = attributes.take(text, "genkit:type")
+    subtype = attributes.take(to_str, "genkit:metadata:subtype")
+    kind = attributes.take(to_str, "genkit:type")
     operation = Operation(kind=KINDS.get(subtype or "", KINDS.get(kind or "", "chain")), framework="genkit")
-    operation.name = attributes.take(text, "genkit:name")
-    operation.prompt_name = attributes.take(text, "genkit:metadata:promptName")
+    operation.name = attributes.take(to_str, "genkit:name")
+    operation.prompt_name = attributes.take(to_str, "genkit:metadata:promptName")
     given = attributes.take(_json, "genkit:input")
     answered = attributes.take(_json, "genkit:output")
-    message = attributes.take(text, "genkit:error")
-    if attributes.take(text, "genkit:state") == "error" and span.status_code != "ERROR":
+    message = attributes.take(to_str, "genkit:error")
+    if attributes.take(to_str, "genkit:state") == "error" and span.status_code != "ERROR":
         operation.failure = _failure(message, answered)
     elif span.status_code == "ERROR":
         operation.failure = _failure_with_status(span)
@@ -98,7 +98,7 @@ def _failure_with_status(span: SpanView) -> Failure | None:
 
 
 def _json(value: Any) -> Json:
-    return json_prefix(value)[0] if isinstance(value, str) else structure(value)
+    return json_prefix(value)[0] if isinstance(value, str) else to_structure(value)
 
 
 def _read_model(operation: Operation) -> None:

@@ -13,15 +13,15 @@ from typing import Any
 
 import orjson
 
+from otel_posthog._model import Json, Kind, Operation
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, UnusableError, structure, text
+from otel_posthog.conventions._attributes import Attributes, ConversionError, to_str, to_structure
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first
 from otel_posthog.conventions._payloads import merge_usage, read_parameters, usage_of
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._reprs import repr_value
-from otel_posthog.operation import Json, Kind, Operation
-from otel_posthog.spans import SpanView
 
 # Component classes are named after what they are: OpenAIChatGenerator, InMemoryBM25Retriever.
 ENDINGS: tuple[tuple[str, Kind], ...] = (
@@ -58,14 +58,14 @@ _ANSWERED = ("haystack.component.output", "haystack.pipeline.output_data", "hays
              "haystack.tool.output", "haystack.agent.step.llm.output", "haystack.agent.step.tool.output")  # fmt: skip
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether Haystack wrote the span."""
     return span.has("haystack.")
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a Haystack component, pipeline or agent."""
-    component = attributes.take(text, "haystack.component.type") or ""
+    component = attributes.take(to_str, "haystack.component.type") or ""
     kind: Kind = next((kind for ending, kind in ENDINGS if component.endswith(ending)), "chain")
     if "haystack.agent.max_steps" in attributes or span.name == "haystack.agent.run":
         kind = "agent"
@@ -74,7 +74,7 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     elif "haystack.tool.name" in attributes:
         kind = "tool"
     operation = Operation(kind=kind, framework="haystack")
-    operation.name = attributes.take(text, "haystack.component.name", "haystack.tool.name") or component or None
+    operation.name = attributes.take(to_str, "haystack.component.name", "haystack.tool.name") or component or None
     given, answered = attributes.take(_json, *_GIVEN), attributes.take(_json, *_ANSWERED)
     if operation.is_call:
         operation.provider = next((provider for start, provider in PROVIDERS if component.startswith(start)), None)
@@ -87,7 +87,7 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
 
 def _json(value: Any) -> Json:
     if not isinstance(value, str):
-        return structure(value)
+        return to_structure(value)
     if value[:1] not in ("{", "["):
         return value
     try:
@@ -96,7 +96,7 @@ def _json(value: Any) -> Json:
         pass
     try:
         return repr_value(value)
-    except UnusableError:
+    except ConversionError:
         return json_prefix(value)[0]
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from otel_posthog._model import Cost, Failure, Json, Kind, Operation
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, state, strings, structure, text
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_str, to_str_list, to_structure
 from otel_posthog.conventions._common import merge_metadata
 from otel_posthog.conventions._failures import status_in
 from otel_posthog.conventions._messages import messages_of, tools_of
@@ -22,8 +24,6 @@ from otel_posthog.conventions._payloads import (
     read_response,
     usage_of,
 )
-from otel_posthog.operation import Cost, Failure, Json, Kind, Operation
-from otel_posthog.spans import SpanView
 
 _OBSERVATION = "langfuse.observation."
 
@@ -40,32 +40,32 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether the span is a Langfuse observation."""
     return span.has(_OBSERVATION)
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a Langfuse observation."""
-    kind = attributes.take(text, _OBSERVATION + "type") or "span"
+    kind = attributes.take(to_str, _OBSERVATION + "type") or "span"
     operation = Operation(kind=KINDS.get(kind.lower(), "other"), framework="langfuse")
-    operation.response_model = attributes.take(text, _OBSERVATION + "model.name")
-    parameters = attributes.take(structure, _OBSERVATION + "model.parameters")
+    operation.response_model = attributes.take(to_str, _OBSERVATION + "model.name")
+    parameters = attributes.take(to_structure, _OBSERVATION + "model.parameters")
     if isinstance(parameters, dict):
         read_parameters(operation, parameters)
-    usage = attributes.take(structure, _OBSERVATION + "usage_details")
+    usage = attributes.take(to_structure, _OBSERVATION + "usage_details")
     if isinstance(usage, dict):
         merge_usage(operation, usage_of(usage))
-    cost = attributes.take(structure, _OBSERVATION + "cost_details")
+    cost = attributes.take(to_structure, _OBSERVATION + "cost_details")
     if isinstance(cost, dict):
         operation.cost = Cost(**{field: _amount(cost.get(field)) for field in ("input", "output", "total")})
     _read_first_token(operation, span, attributes)
     _read_failure(operation, attributes)
     _read_trace(operation, attributes)
-    operation.prompt_name = attributes.take(text, _OBSERVATION + "prompt.name")
-    operation.prompt_version = attributes.take(state, _OBSERVATION + "prompt.version")
-    given = attributes.take(state, _OBSERVATION + "input")
-    answered = attributes.take(state, _OBSERVATION + "output")
+    operation.prompt_name = attributes.take(to_str, _OBSERVATION + "prompt.name")
+    operation.prompt_version = attributes.take(parse_json, _OBSERVATION + "prompt.version")
+    given = attributes.take(parse_json, _OBSERVATION + "input")
+    answered = attributes.take(parse_json, _OBSERVATION + "output")
     if operation.kind in ("generation", "embedding"):
         _read_content(operation, given, answered)
     else:
@@ -81,7 +81,7 @@ def _amount(value: Any) -> float | None:
 
 def _read_first_token(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     """``completion_start_time``: the moment of the first token, ISO 8601 in JSON quotes. Only streams have one."""
-    moment = attributes.take(text, _OBSERVATION + "completion_start_time")
+    moment = attributes.take(to_str, _OBSERVATION + "completion_start_time")
     if moment is None:
         return
     try:
@@ -96,8 +96,8 @@ def _read_first_token(operation: Operation, span: SpanView, attributes: Attribut
 
 def _read_failure(operation: Operation, attributes: Attributes) -> None:
     """``level=ERROR`` with the span's status left unset."""
-    level = attributes.take(text, _OBSERVATION + "level")
-    message = attributes.take(text, _OBSERVATION + "status_message")
+    level = attributes.take(to_str, _OBSERVATION + "level")
+    message = attributes.take(to_str, _OBSERVATION + "status_message")
     if level == "ERROR":
         operation.failure = Failure(message=message, status=status_in(message))
     elif level is not None:
@@ -107,8 +107,8 @@ def _read_failure(operation: Operation, attributes: Attributes) -> None:
 
 
 def _read_trace(operation: Operation, attributes: Attributes) -> None:
-    operation.tags = attributes.take(strings, "langfuse.trace.tags")
-    whole = attributes.take(structure, _OBSERVATION + "metadata")
+    operation.tags = attributes.take(to_str_list, "langfuse.trace.tags")
+    whole = attributes.take(to_structure, _OBSERVATION + "metadata")
     if whole is not None:
         merge_metadata(operation, whole)
     for prefix in ("langfuse.trace.metadata.", _OBSERVATION + "metadata."):
@@ -118,9 +118,9 @@ def _read_trace(operation: Operation, attributes: Attributes) -> None:
     if isinstance(reason, str) and reason:
         operation.finish_reasons = [reason]
     # LangChain apps state user and session in the metadata of a run.
-    user = attributes.take(text, "langfuse.user.id", "langfuse.trace.user.id")
+    user = attributes.take(to_str, "langfuse.user.id", "langfuse.trace.user.id")
     operation.user = operation.user or user or string(operation.metadata.pop("langfuse_user_id", None))
-    session = attributes.take(text, "langfuse.session.id", "langfuse.trace.session.id")
+    session = attributes.take(to_str, "langfuse.session.id", "langfuse.trace.session.id")
     session = session or string(operation.metadata.pop("langfuse_session_id", None))
     operation.session = operation.session or session
     attributes.drop("langfuse.internal.is_app_root", "langfuse.internal.as_root")
@@ -130,7 +130,7 @@ def _unquoted(value: Any) -> Json:
     """Metadata values are JSON, so that a text has quotes."""
     if isinstance(value, str) and len(value) >= 2 and value[0] == value[-1] == '"':
         return value[1:-1]
-    return state(value)
+    return parse_json(value)
 
 
 def _read_content(operation: Operation, given: Json, answered: Json) -> None:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 
+from otel_posthog._model import Failure, Json, Kind, Operation
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
-    UnusableError,
-    flag,
-    identifier,
-    python_literal,
-    state,
-    structure,
-    text,
+    ConversionError,
+    parse_json,
+    parse_literal,
+    to_bool,
+    to_id,
+    to_str,
+    to_structure,
 )
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._failures import failure_of, status_in
@@ -28,8 +30,6 @@ from otel_posthog.conventions._payloads import (
     read_response,
     usage_of,
 )
-from otel_posthog.operation import Failure, Json, Kind, Operation
-from otel_posthog.spans import SpanView
 
 _METADATA = "langsmith.metadata."
 
@@ -44,33 +44,33 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether LangSmith wrote the span."""
     return "langsmith.span.kind" in span.attributes or span.scope_name == "langsmith"
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a LangSmith run."""
-    kind = KINDS.get(attributes.take(text, "langsmith.span.kind") or "", "other")
+    kind = KINDS.get(attributes.take(to_str, "langsmith.span.kind") or "", "other")
     operation = Operation(kind=kind, framework="langsmith")
-    provider = attributes.take(text, _METADATA + "ls_provider")
+    provider = attributes.take(to_str, _METADATA + "ls_provider")
     set_provider(operation, attributes, provider, _METADATA + "ls_provider")
     if operation.provider is not None or attributes.peek("gen_ai.system") == "langchain":
         attributes.drop("gen_ai.system")  # "langchain" is the framework, not who answered
-    operation.name = attributes.take(text, "langsmith.trace.name")
-    operation.streaming = attributes.take(flag, "langsmith.request.streaming")
-    operation.user = attributes.take(identifier, _METADATA + "user_id")
+    operation.name = attributes.take(to_str, "langsmith.trace.name")
+    operation.streaming = attributes.take(to_bool, "langsmith.request.streaming")
+    operation.user = attributes.take(to_id, _METADATA + "user_id")
     operation.session = attributes.take(
-        identifier, "langsmith.trace.session_id", _METADATA + "session_id", _METADATA + "thread_id",
+        to_id, "langsmith.trace.session_id", _METADATA + "session_id", _METADATA + "thread_id",
         _METADATA + "conversation_id",
     )  # fmt: skip
-    tags = attributes.take(text, "langsmith.span.tags")
+    tags = attributes.take(to_str, "langsmith.span.tags")
     operation.tags = [tag.strip() for tag in tags.split(",")] if tags else None
     _read_usage(operation, attributes)
     _read_parameters(operation, attributes)
     _read_content(operation, attributes)
     for name, value in attributes.take_prefix(_METADATA).items():
-        operation.metadata[name] = state(value)
+        operation.metadata[name] = parse_json(value)
     semconv.fill(operation, span, attributes)
     operation.failure = _failure(span, attributes)
     if operation.failure is not None and not any(message.parts for message in operation.output or ()):
@@ -99,8 +99,8 @@ def _type_and_text(type: str | None, message: str) -> tuple[str | None, str]:
     if written is None:
         return type, message
     try:
-        arguments = python_literal(written[2] + ",)")
-    except UnusableError:
+        arguments = parse_literal(written[2] + ",)")
+    except ConversionError:
         return type, message
     said = arguments[0] if isinstance(arguments, tuple) and arguments else None
     return (written[1], said) if isinstance(said, str) and said else (type, message)
@@ -108,10 +108,10 @@ def _type_and_text(type: str | None, message: str) -> tuple[str | None, str]:
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
     """LangChain's usage object counts the cache inside the input, for every provider."""
-    stated = attributes.take(structure, _METADATA + "usage_metadata")
+    stated = attributes.take(to_structure, _METADATA + "usage_metadata")
     details = {
-        "input_token_details": attributes.take(python_literal, "gen_ai.usage.input_token_details"),
-        "output_token_details": attributes.take(python_literal, "gen_ai.usage.output_token_details"),
+        "input_token_details": attributes.take(parse_literal, "gen_ai.usage.input_token_details"),
+        "output_token_details": attributes.take(parse_literal, "gen_ai.usage.output_token_details"),
     }
     known = {name: value for name, value in details.items() if isinstance(value, dict)}
     if isinstance(stated, dict) or known:
@@ -126,15 +126,15 @@ def _read_parameters(operation: Operation, attributes: Attributes) -> None:
         value = attributes.left.pop(_METADATA + "ls_" + name, None)
         if value is not None:
             given[name] = value
-    invocation = attributes.take(structure, _METADATA + "ls_invocation_params")
+    invocation = attributes.take(to_structure, _METADATA + "ls_invocation_params")
     read_parameters(operation, {**(invocation if isinstance(invocation, dict) else {}), **given})
-    model = attributes.take(text, _METADATA + "ls_model_name")
+    model = attributes.take(to_str, _METADATA + "ls_model_name")
     operation.request_model = operation.request_model or model
 
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:
-    given = attributes.take(state, "gen_ai.prompt")
-    answered = attributes.take(state, "gen_ai.completion")
+    given = attributes.take(parse_json, "gen_ai.prompt")
+    answered = attributes.take(parse_json, "gen_ai.completion")
     if operation.kind in ("generation", "embedding"):
         if looks_like_request(given):
             read_request(operation, given)

@@ -5,35 +5,35 @@ Source: litellm 1.106 as recorded. The child span ``raw_gen_ai_request`` repeats
 
 from __future__ import annotations
 
+from otel_posthog._model import Operation
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import openllmetry
-from otel_posthog.conventions._attributes import Attributes, python_literal, state, structure, text
+from otel_posthog.conventions._attributes import Attributes, parse_json, parse_literal, to_str, to_structure
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import merge_usage, usage_of
 from otel_posthog.conventions._providers import provider_of
-from otel_posthog.operation import Operation
-from otel_posthog.spans import SpanView
 
 _RAW = "raw_gen_ai_request"
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether LiteLLM wrote the span, or its attributes onto the app's own."""
     names = ("litellm.call_id", "litellm.provider.model")
     return span.scope_name == "litellm" or any(name in span.attributes for name in names)
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a LiteLLM span."""
     if span.name == _RAW:
         operation = Operation(kind="other", framework="litellm")
         _drop_repetition(attributes)
         return operation
-    usage = attributes.take(python_literal, "metadata.usage_object")
-    hidden = attributes.take(structure, "hidden_params")
-    user = attributes.take(text, "llm.user", "metadata.user_api_key_end_user_id")
-    route = attributes.take(text, "litellm.provider.model")
-    operation = openllmetry.read(span, attributes)
+    usage = attributes.take(parse_literal, "metadata.usage_object")
+    hidden = attributes.take(to_structure, "hidden_params")
+    user = attributes.take(to_str, "llm.user", "metadata.user_api_key_end_user_id")
+    route = attributes.take(to_str, "litellm.provider.model")
+    operation = openllmetry.parse(span, attributes)
     if operation.provider is None and route is not None and "/" in route:
         operation.provider = provider_of(route.partition("/")[0])
     operation.framework = "litellm"
@@ -42,12 +42,12 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     if isinstance(hidden, dict) and isinstance(hidden.get("api_base"), str):
         operation.base_url = operation.base_url or hidden["api_base"]
     operation.user = operation.user or user
-    session = attributes.take(text, "metadata.session_id", "metadata.trace_session_id")
+    session = attributes.take(to_str, "metadata.session_id", "metadata.trace_session_id")
     operation.session = operation.session or session
     _restore_tool_calls(operation, span)
     for name, value in attributes.take_prefix("metadata.").items():
         if value not in ("", "[]", "{}", None):
-            operation.metadata[name] = state(value)
+            operation.metadata[name] = parse_json(value)
     _drop_zero_costs(attributes)
     return operation
 

@@ -7,10 +7,10 @@ opentelemetry-instrumentation-mcp 0.5x (``mcp.method.name``, ``mcp.request.argum
 
 from __future__ import annotations
 
+from otel_posthog._model import Kind, Operation
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import openllmetry, semconv
-from otel_posthog.conventions._attributes import Attributes, identifier, state, text
-from otel_posthog.operation import Kind, Operation
-from otel_posthog.spans import SpanView
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_id, to_str
 
 KINDS: dict[str, Kind] = {
     "tools/call": "tool",
@@ -19,22 +19,22 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether the span is an MCP request."""
     return "mcp.method.name" in span.attributes
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of an MCP request."""
-    method = attributes.take(text, "mcp.method.name") or ""
+    method = attributes.take(to_str, "mcp.method.name") or ""
     operation = Operation(kind=KINDS.get(method, "other"), framework="mcp", operation_name=method)
-    operation.name = attributes.take(text, "mcp.tool.name", "mcp.resource.uri", "mcp.prompt.name")
+    operation.name = attributes.take(to_str, "mcp.tool.name", "mcp.resource.uri", "mcp.prompt.name")
     if operation.name is None and "gen_ai.tool.name" not in attributes:
         operation.name = _target(span.name, method)
-    operation.session = attributes.take(identifier, "mcp.session.id")
-    operation.input_state = attributes.take(state, "mcp.request.argument")
-    operation.output_state = attributes.take(state, "mcp.response.value")
-    if openllmetry.recognises(span):
+    operation.session = attributes.take(to_id, "mcp.session.id")
+    operation.input_state = attributes.take(parse_json, "mcp.request.argument")
+    operation.output_state = attributes.take(parse_json, "mcp.response.value")
+    if openllmetry.matches(span):
         attributes.drop("traceloop.span.kind")
     semconv.fill(operation, span, attributes)
     return operation

@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
+from otel_posthog._model import Json, Kind, Operation, ToolCall
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, UnusableError, state, structure
+from otel_posthog.conventions._attributes import Attributes, ConversionError, parse_json, to_structure
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import tools_of
 from otel_posthog.conventions._parts import decoded
@@ -24,8 +26,6 @@ from otel_posthog.conventions._payloads import (
     usage_of,
 )
 from otel_posthog.conventions._reprs import is_bare_object
-from otel_posthog.operation import Json, Kind, Operation, ToolCall
-from otel_posthog.spans import SpanView
 
 KINDS: dict[str, Kind] = {
     "LLM": "generation",
@@ -48,13 +48,13 @@ KINDS: dict[str, Kind] = {
 _NO_TYPE = ("null", '"null"', "", None)
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether MLflow recorded a typed span, or inputs and outputs."""
     attributes = span.attributes
     return attributes.get("mlflow.spanType") not in _NO_TYPE or "mlflow.spanInputs" in attributes
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of an MLflow span."""
     kind = attributes.take(unquoted, "mlflow.spanType")
     operation = Operation(kind=KINDS.get(kind if isinstance(kind, str) else "", "other"), framework="mlflow")
@@ -64,20 +64,20 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
     message_format = attributes.take(unquoted, "mlflow.message.format")
     raw = provider or message_format
     set_provider(operation, attributes, raw if isinstance(raw, str) else None, "mlflow.message.format")
-    usage = attributes.take(structure, "mlflow.chat.tokenUsage")
+    usage = attributes.take(to_structure, "mlflow.chat.tokenUsage")
     given = attributes.take(unquoted, "mlflow.spanInputs")
     answered = attributes.take(unquoted, "mlflow.spanOutputs")
     if is_bare_object(answered):  # a stream that was not read yet
         answered = None
     _read_answer_usage(operation, usage, answered)
-    operation.tools = tools_of(attributes.take(structure, "mlflow.chat.tools"))
+    operation.tools = tools_of(attributes.take(to_structure, "mlflow.chat.tools"))
     if operation.kind in ("generation", "embedding"):
         if looks_like_request(given):
             read_request(operation, given)
             _drop_repeated(operation, attributes, given)
         elif given is not None:
             operation.input_state = given
-        parameters = attributes.take(structure, "invocation_params")  # LangChain's
+        parameters = attributes.take(to_structure, "invocation_params")  # LangChain's
         if isinstance(parameters, dict):
             read_parameters(operation, parameters)
         if operation.kind == "generation":
@@ -100,7 +100,7 @@ def unquoted(value: Any) -> Json:
     except ValueError:
         return value
     if plain is None:
-        raise UnusableError
+        raise ConversionError
     return plain
 
 
@@ -129,7 +129,7 @@ def _restore_streamed_calls(operation: Operation, span: SpanView) -> None:
         return
     calls: dict[int, dict[str, str]] = {}
     for event in span.events:
-        chunk = state(event.attributes.get("mlflow.chunk.value"))
+        chunk = parse_json(event.attributes.get("mlflow.chunk.value"))
         choices = chunk.get("choices") if isinstance(chunk, dict) else None
         for choice in choices or ():
             delta = choice.get("delta") if isinstance(choice, dict) else None

@@ -12,17 +12,19 @@ from typing import Any
 
 import orjson
 
+from otel_posthog._model import Cost, Json, Kind, Message, Operation, Text, Usage
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
-    UnusableError,
+    ConversionError,
     index_of,
-    integer,
-    number,
-    state,
-    strings,
-    structure,
-    text,
+    parse_json,
+    to_int,
+    to_number,
+    to_str,
+    to_str_list,
+    to_structure,
 )
 from otel_posthog.conventions._common import merge_metadata, set_provider
 from otel_posthog.conventions._indexed import listed, nested
@@ -30,8 +32,6 @@ from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._openinference_state import arguments_of, documents_of, value_of
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
 from otel_posthog.conventions._reprs import is_bare_object, repr_value
-from otel_posthog.operation import Cost, Json, Kind, Message, Operation, Text, Usage
-from otel_posthog.spans import SpanView
 
 KINDS: dict[str, Kind] = {
     "LLM": "generation",
@@ -55,7 +55,7 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cache_write", ("llm.token_count.prompt_details.cache_write",)),
     ("reasoning", ("llm.token_count.completion_details.reasoning",)),
 )
-USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
+USAGE_INDEX = index_of(*((field, to_int, names) for field, names in USAGE))
 
 MODALITIES = (
     (("audio", "input"), "llm.token_count.prompt_details.audio"),
@@ -74,7 +74,7 @@ _STREAMS = re.compile(r"(?:\.(?:\w+_)?a?stream(?:_\w+)?|[a-z]Stream)$")
 _FLATTENED = ("llm.input_messages.", "llm.output_messages.", "llm.token_count.")
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether the span has OpenInference's kind, or, where limits evicted it, its scope or message attributes."""
     attributes = span.attributes
     return (
@@ -82,9 +82,9 @@ def recognises(span: SpanView) -> bool:
     )
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of an OpenInference span."""
-    kind = KINDS.get((attributes.take(text, "openinference.span.kind") or "").upper())
+    kind = KINDS.get((attributes.take(to_str, "openinference.span.kind") or "").upper())
     if kind is None:
         kind = "generation" if "llm.model_name" in attributes or "llm.invocation_parameters" in attributes else "other"
     if kind == "generation" and _only_prepares(attributes):
@@ -108,7 +108,7 @@ def _only_prepares(attributes: Attributes) -> bool:
     """LlamaIndex marks the function that makes a request as a call too: what it returns is the request."""
     if any(name.startswith(("llm.output_messages.", "llm.token_count.")) for name in attributes):
         return False
-    made = state(attributes.peek("output.value"))
+    made = parse_json(attributes.peek("output.value"))
     return isinstance(made, dict) and "messages" in made and not made.keys().isdisjoint(("tools", "tool_choice"))
 
 
@@ -127,22 +127,22 @@ def _read_first_token(operation: Operation, span: SpanView) -> None:
 
 def _read_call(operation: Operation, attributes: Attributes) -> None:
     for name in ("llm.provider", "llm.system"):
-        set_provider(operation, attributes, attributes.take(text, name), name)
+        set_provider(operation, attributes, attributes.take(to_str, name), name)
     operation.response_model = attributes.take(
-        text, "llm.response.model_name", "llm.model_name", "embedding.model_name", "reranker.model_name"
+        to_str, "llm.response.model_name", "llm.model_name", "embedding.model_name", "reranker.model_name"
     )
-    operation.request_model = attributes.take(text, "llm.request.model_name")
-    parameters = attributes.take(structure, "llm.invocation_parameters", "embedding.invocation_parameters")
+    operation.request_model = attributes.take(to_str, "llm.request.model_name")
+    parameters = attributes.take(to_structure, "llm.invocation_parameters", "embedding.invocation_parameters")
     if isinstance(parameters, dict):
         operation.tools = tools_of(parameters.get("tools"))
         read_parameters(operation, parameters)
     tools = [
-        state(tool["tool"]["json_schema"])
+        parse_json(tool["tool"]["json_schema"])
         for tool in listed(nested(attributes.take_prefix("llm.tools.")))
         if isinstance(tool, dict) and isinstance(tool.get("tool"), dict) and "json_schema" in tool["tool"]
     ]
     operation.tools = tools_of(tools) or operation.tools
-    reason = attributes.take(text, "llm.finish_reason")
+    reason = attributes.take(to_str, "llm.finish_reason")
     operation.finish_reasons = [reason] if reason else []
 
 
@@ -151,31 +151,31 @@ def _read_usage(operation: Operation, attributes: Attributes) -> None:
     for field, count in attributes.take_all(USAGE_INDEX).items():
         setattr(usage, field, count)
     for key, name in MODALITIES:
-        count = attributes.take(integer, name)
+        count = attributes.take(to_int, name)
         if count is not None:
             usage.by_modality[key] = count
     operation.usage = usage
-    amounts = {field: attributes.take(number, *names) for field, names in COST}
+    amounts = {field: attributes.take(to_number, *names) for field, names in COST}
     if any(amount is not None for amount in amounts.values()):
         operation.cost = Cost(**amounts)
 
 
 def _read_context(operation: Operation, attributes: Attributes) -> None:
-    metadata = attributes.take(structure, "metadata")
+    metadata = attributes.take(to_structure, "metadata")
     if metadata is not None:
         merge_metadata(operation, metadata)
-    operation.tags = attributes.take(strings, "tag.tags")
-    operation.prompt_name = attributes.take(text, "prompt.name", "prompt.id")
-    operation.prompt_version = attributes.take(state, "llm.prompt_template.version")
+    operation.tags = attributes.take(to_str_list, "tag.tags")
+    operation.prompt_name = attributes.take(to_str, "prompt.name", "prompt.id")
+    operation.prompt_version = attributes.take(parse_json, "llm.prompt_template.version")
     if operation.kind == "tool":
-        operation.name = attributes.take(text, "tool.name")
+        operation.name = attributes.take(to_str, "tool.name")
     elif operation.kind == "agent":
-        operation.name = attributes.take(text, "agent.name")
+        operation.name = attributes.take(to_str, "agent.name")
 
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:
     """Messages from the flattened attributes; the raw payload is read only for what they lack, and never repeated."""
-    listed_prompts = messages_of(attributes.take(strings, "llm.prompts"))
+    listed_prompts = messages_of(attributes.take(to_str_list, "llm.prompts"))
     prompts = _texts(attributes, "llm.prompts.", "prompt", "user") or listed_prompts
     operation.input = _messages(attributes, "llm.input_messages.") or prompts
     operation.output = _messages(attributes, "llm.output_messages.") or _texts(
@@ -187,9 +187,9 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     answered = attributes.take(_any, "output.value")
     attributes.drop("input.mime_type", "output.mime_type")
     if operation.input is None and given is not None:
-        _read_input(operation, state(given))
+        _read_input(operation, parse_json(given))
     elif operation.tools is None and isinstance(given, str) and '"tools"' in given:
-        _read_tools(operation, state(given))
+        _read_tools(operation, parse_json(given))
     if operation.kind == "embedding":
         return  # what an embedding answers are numbers
     if answered is not None and _lacks_of_the_answer(operation):
@@ -218,13 +218,13 @@ def _lacks_of_the_answer(operation: Operation) -> bool:
 
 
 def _read_output(operation: Operation, answered: Any) -> None:
-    decoded = state(answered)
+    decoded = parse_json(answered)
     if operation.output is None or isinstance(decoded, dict):
         read_response(operation, decoded)
     raw = decoded.get("raw") if isinstance(decoded, dict) else None
     if isinstance(raw, str) and raw[:1].isalpha():
         # smolagents: the provider's answer, as the repr of the client's object
-        with suppress(UnusableError):
+        with suppress(ConversionError):
             read_response(operation, repr_value(raw))
     operation.output = operation.output or messages_of(answered, "assistant")
     usage = operation.usage
@@ -246,7 +246,7 @@ def _plain(item: Json) -> Json:
     contents = [c.get("message_content", c) if isinstance(c, dict) else c for c in listed(message.get("contents"))]
     if contents:
         plain["content"] = contents
-    results = [state(result) for result in listed(item.get("function"))]  # AutoGen's, beside the message
+    results = [parse_json(result) for result in listed(item.get("function"))]  # AutoGen's, beside the message
     if results and not contents:
         plain["content"] = [{"type": "tool_result", **result} for result in results if isinstance(result, dict)]
     calls = [c.get("tool_call", c) if isinstance(c, dict) else c for c in listed(message.get("tool_calls"))]
@@ -271,7 +271,7 @@ def _embedded(attributes: Attributes) -> list[Message] | None:
         embedding = item.get("embedding") if isinstance(item, dict) else None
         if isinstance(embedding, dict) and isinstance(embedding.get("text"), str):
             texts.append(embedding["text"])
-    single = attributes.take(text, "embedding.text")
+    single = attributes.take(to_str, "embedding.text")
     attributes.drop("embedding.vector")
     return messages_of(texts or ([single] if single else None))
 
@@ -280,7 +280,7 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
     documents = documents_of(attributes, "retrieval.documents.")
     if operation.kind == "rerank":
         documents = documents_of(attributes, "reranker.output_documents.")
-        query = attributes.take(text, "reranker.query")
+        query = attributes.take(to_str, "reranker.query")
         given = documents_of(attributes, "reranker.input_documents.")
         if query is not None or given is not None:
             operation.input_state = {"query": query, "documents": given}
@@ -301,5 +301,5 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
 
 def _any(value: Any) -> Any:
     if value in (None, ""):
-        raise UnusableError
+        raise ConversionError
     return None if is_bare_object(value) else value  # Groq's instrumentation for streams

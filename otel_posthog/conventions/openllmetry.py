@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from otel_posthog._model import Json, Kind, Message, Operation, Reasoning
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, UnusableError, identifier, state, text, unquoted
+from otel_posthog.conventions._attributes import (
+    Attributes,
+    ConversionError,
+    parse_json,
+    parse_quoted_json,
+    to_id,
+    to_str,
+)
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import string
 from otel_posthog.conventions._reprs import repr_value
 from otel_posthog.conventions._semconv_tables import KINDS as OPERATIONS
-from otel_posthog.operation import Json, Kind, Message, Operation, Reasoning
-from otel_posthog.spans import SpanView
 
 # traceloop.span.kind
 KINDS: dict[str, Kind] = {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"}
@@ -49,25 +56,25 @@ def _is_flattened(name: str) -> bool:
     return name.startswith(_FLATTENED) and name.split(".", 3)[2].isdigit()
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether the span has a Traceloop attribute or flattened prompts."""
     return span.has(*_OWN, *_FIRST_INDEXES) or span.scope_name.startswith(_CREWAI)
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of an OpenLLMetry or Traceloop span."""
     operation = Operation(kind=_kind(attributes))
     if operation.kind != "other":
         operation.framework = "traceloop"
-        operation.name = attributes.take(text, "traceloop.entity.name")
+        operation.name = attributes.take(to_str, "traceloop.entity.name")
         attributes.drop("gen_ai.operation.name")
     if not span.has(*_FLATTENED):
         # Requests of MCP have no kind, and their params and results here.
         _read_states(operation, attributes)
     if span.scope_name.startswith(_CREWAI):
         _read_crew(operation, attributes)
-    operation.prompt_name = attributes.take(text, "traceloop.prompt.key")
-    operation.prompt_version = attributes.take(state, "traceloop.prompt.version")
+    operation.prompt_name = attributes.take(to_str, "traceloop.prompt.key")
+    operation.prompt_version = attributes.take(parse_json, "traceloop.prompt.version")
     _read_association(operation, attributes)
     _read_flattened(operation, attributes)
     semconv.fill(operation, span, attributes)
@@ -81,7 +88,7 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
 
 def _kind(attributes: Attributes) -> Kind:
     """The kind of a decorator or a framework's step; LlamaIndex's calls of models are steps too."""
-    step = KINDS.get(attributes.take(text, "traceloop.span.kind") or "", "other")
+    step = KINDS.get(attributes.take(to_str, "traceloop.span.kind") or "", "other")
     call = OPERATIONS.get(str(attributes.peek("gen_ai.operation.name")), "other")
     if call in ("generation", "embedding") and "gen_ai.request.model" in attributes:
         return call
@@ -108,7 +115,7 @@ def _is_vectors(value: Json) -> bool:
 
 def _entity(attributes: Attributes, names: tuple[str, ...]) -> Json:
     """A decorated function's arguments or result: JSON, in which a text may again be JSON."""
-    value = attributes.take(unquoted, *names)
+    value = attributes.take(parse_quoted_json, *names)
     return _content_of_message(_unwrapped(value)) if isinstance(value, dict) else value
 
 
@@ -125,7 +132,7 @@ def _unwrapped(value: dict[str, Any]) -> Json:
 def _decoded_repr(written: str) -> Json:
     try:
         return repr_value(written) if written[:1] in ("{", "[") else written
-    except UnusableError:
+    except ConversionError:
         return written
 
 
@@ -171,9 +178,9 @@ def _read_crew(operation: Operation, attributes: Attributes) -> None:
         agent = attributes.peek("crewai.task.agent")
         operation.name = f"{agent}.task" if isinstance(agent, str) and agent else "task"
     else:
-        operation.name = operation.name or attributes.take(text, "crewai.crew.name")
-    asked = attributes.take(text, "crewai.task.description")
-    answered = attributes.take(text, "crewai.crew.result")
+        operation.name = operation.name or attributes.take(to_str, "crewai.crew.name")
+    asked = attributes.take(to_str, "crewai.task.description")
+    answered = attributes.take(to_str, "crewai.crew.result")
     operation.input_state = asked if operation.input_state is None else operation.input_state
     operation.output_state = answered if operation.output_state is None else operation.output_state
 
@@ -183,9 +190,9 @@ def _read_association(operation: Operation, attributes: Attributes) -> None:
     associated = attributes.take_prefix(_ASSOCIATION)
     for name, value in associated.items():
         if name in ("user_id", "userId") and operation.user is None:
-            operation.user = identifier(value) if isinstance(value, (str, int)) and value else None
+            operation.user = to_id(value) if isinstance(value, (str, int)) and value else None
         elif name in ("session_id", "sessionId", "conversation_id", "thread_id") and operation.session is None:
-            operation.session = identifier(value) if isinstance(value, (str, int)) and value else None
+            operation.session = to_id(value) if isinstance(value, (str, int)) and value else None
         operation.metadata[name] = value
 
 
@@ -195,13 +202,13 @@ def _read_flattened(operation: Operation, attributes: Attributes) -> None:
     functions = listed(nested(attributes.take_prefix("llm.request.functions.")))
     operation.tools = tools_of([_function(item) for item in functions if isinstance(item, dict)])
     if "llm.request.structured_output_schema" in attributes:
-        operation.parameters["response_format"] = attributes.take(state, "llm.request.structured_output_schema")
+        operation.parameters["response_format"] = attributes.take(parse_json, "llm.request.structured_output_schema")
     attributes.drop("llm.headers")
 
 
 def _function(item: dict[str, Any]) -> dict[str, Any]:
     schema = item.get("parameters") or item.get("input_schema")
-    return {"name": item.get("name"), "description": item.get("description"), "parameters": state(schema)}
+    return {"name": item.get("name"), "description": item.get("description"), "parameters": parse_json(schema)}
 
 
 def _messages(attributes: Attributes, prefix: str, role: str) -> list[Message] | None:

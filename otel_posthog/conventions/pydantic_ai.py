@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from otel_posthog._model import Operation, Usage
+from otel_posthog._spans import EventView, SpanView
 from otel_posthog.conventions import semconv
-from otel_posthog.conventions._attributes import Attributes, number, state, structure, text
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_number, to_str, to_structure
 from otel_posthog.conventions._messages import legacy_messages, messages_of, tools_of
 from otel_posthog.conventions._payloads import merge_usage, read_request, read_response, usage_of
-from otel_posthog.operation import Operation, Usage
-from otel_posthog.spans import EventView, SpanView
 
 _STREAM_LOG = "log"  # logfire.span_type of the span that Logfire writes when a stream has ended
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether Pydantic AI or Logfire wrote the span, and it is about AI."""
     attributes = span.attributes
     if span.scope_name == "pydantic-ai" or "pydantic_ai.all_messages" in attributes:
         return True
-    return span.scope_name.startswith("logfire") and ("request_data" in attributes or semconv.recognises(span))
+    return span.scope_name.startswith("logfire") and ("request_data" in attributes or semconv.matches(span))
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a Pydantic AI or Logfire span."""
     pydantic = span.scope_name == "pydantic-ai"
     operation = Operation(kind="other", framework="pydantic-ai" if pydantic else None)
@@ -47,22 +47,22 @@ def read(span: SpanView, attributes: Attributes) -> Operation:
 
 def _read_pydantic(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     _read_events(operation, attributes, "events")
-    parameters = attributes.take(structure, "model_request_parameters")
+    parameters = attributes.take(to_structure, "model_request_parameters")
     if isinstance(parameters, dict):
         functions = [*(parameters.get("function_tools") or ()), *(parameters.get("output_tools") or ())]
         operation.tools = tools_of([_tool(function) for function in functions if isinstance(function, dict)])
     if "tool_arguments" in attributes or span.name.startswith("running tool"):
         operation.kind = "tool" if "gen_ai.tool.name" in attributes else "chain"
-        operation.input_state = attributes.take(state, "tool_arguments", "tools")
-        operation.output_state = attributes.take(state, "tool_response")
+        operation.input_state = attributes.take(parse_json, "tool_arguments", "tools")
+        operation.output_state = attributes.take(parse_json, "tool_response")
     elif "agent_name" in attributes or "pydantic_ai.all_messages" in attributes or span.name == "agent run":
         operation.kind = "agent"
-        operation.name = attributes.take(text, "agent_name")
-        operation.request_model = attributes.take(text, "model_name")
+        operation.name = attributes.take(to_str, "agent_name")
+        operation.request_model = attributes.take(to_str, "model_name")
         _read_events(operation, attributes, "all_messages_events")
         if operation.input is None:
-            operation.input = messages_of(attributes.take(structure, "pydantic_ai.all_messages"))
-        operation.output_state = attributes.take(state, "final_result")
+            operation.input = messages_of(attributes.take(to_structure, "pydantic_ai.all_messages"))
+        operation.output_state = attributes.take(parse_json, "final_result")
     attributes.drop("all_messages_events", "pydantic_ai.all_messages")
 
 
@@ -72,7 +72,7 @@ def _tool(function: dict[str, Any]) -> dict[str, Any]:
 
 def _read_events(operation: Operation, attributes: Attributes, name: str) -> None:
     """Instrumentation version 1 puts the legacy events into an attribute: ``[{"event.name", "role", …}]``."""
-    listed = attributes.take(structure, name)
+    listed = attributes.take(to_structure, name)
     if not isinstance(listed, list):
         return
     events = [EventView(str(e.get("event.name") or ""), {}, e) for e in listed if isinstance(e, dict)]
@@ -82,20 +82,20 @@ def _read_events(operation: Operation, attributes: Attributes, name: str) -> Non
 
 
 def _read_logfire(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    request = attributes.take(structure, "request_data")
-    response = attributes.take(structure, "response_data")
+    request = attributes.take(to_structure, "request_data")
+    response = attributes.take(to_structure, "response_data")
     has_messages = "gen_ai.input.messages" in attributes
     if isinstance(request, dict):
         # Since version 4 the messages are in gen_ai.* as well, and request_data keeps the rest.
         read_request(operation, {k: v for k, v in request.items() if k != "messages"} if has_messages else request)
     if isinstance(response, dict):
         _read_response_data(operation, response)
-    raw = attributes.take(structure, "gen_ai.usage.raw")
+    raw = attributes.take(to_structure, "gen_ai.usage.raw")
     if isinstance(raw, dict):
         _read_raw_usage(operation, usage_of(raw), "gen_ai.usage.input_tokens" in attributes)
     _read_events(operation, attributes, "events")
     if span.attributes.get("logfire.span_type") == _STREAM_LOG:
-        duration = attributes.take(number, "duration")
+        duration = attributes.take(to_number, "duration")
         if duration is not None:
             # Written when the stream has ended, as a span without length.
             operation.latency = duration

@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from otel_posthog._model import Cost, Kind, Message, Operation, Reasoning, Usage
+from otel_posthog._spans import EventView, SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
-    UnusableError,
-    flag,
-    identifier,
-    number,
-    plain,
-    state,
-    strings,
-    structure,
-    text,
-    unquoted,
+    ConversionError,
+    parse_json,
+    parse_quoted_json,
+    to_bool,
+    to_id,
+    to_number,
+    to_plain,
+    to_str,
+    to_str_list,
+    to_structure,
 )
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import legacy_messages, messages_of, system_of, tools_of
@@ -37,8 +39,6 @@ from otel_posthog.conventions._semconv_tables import (
     REASONING_OUTSIDE_SCOPES,
     USAGE_INDEX,
 )
-from otel_posthog.operation import Cost, Kind, Message, Operation, Reasoning, Usage
-from otel_posthog.spans import EventView, SpanView
 
 # State of whatever is no call of a model.
 _GIVEN = ("gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.retrieval.query.text", "gen_ai.task.input")
@@ -47,7 +47,7 @@ _ANSWERED = ("gen_ai.tool.call.result", "gen_ai.tool.output", "gen_ai.retrieval.
 DETAILS = "gen_ai.client.inference.operation.details"
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether the span carries anything of ``gen_ai.*``, or only its content in log records.
 
     A conversation id alone is none of it: apps set it on their server span, next to ``user.id``.
@@ -57,7 +57,7 @@ def recognises(span: SpanView) -> bool:
     return any(event.name.startswith("gen_ai.") for event in (*span.logs, *span.events))
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a span of the GenAI semantic conventions."""
     operation = Operation(kind="other")
     fill(operation, span, attributes)
@@ -76,7 +76,7 @@ def fill(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     _fill_messages(operation, span, attributes)
     if operation.kind in ("generation", "embedding"):
         return
-    given, answered = attributes.take(unquoted, *_GIVEN), attributes.take(unquoted, *_ANSWERED)
+    given, answered = attributes.take(parse_quoted_json, *_GIVEN), attributes.take(parse_quoted_json, *_ANSWERED)
     operation.input_state = given if operation.input_state is None else operation.input_state
     operation.output_state = answered if operation.output_state is None else operation.output_state
     if operation.kind == "tool":
@@ -92,17 +92,17 @@ def _merge_details(event: EventView, attributes: Attributes, on_span: frozenset[
     for name, value in (*event.attributes.items(), *body.items()):
         if not isinstance(name, str) or not name.startswith("gen_ai.") or value is None or name in on_span:
             continue
-        before, more = attributes.left.get(name), plain(value)
+        before, more = attributes.left.get(name), to_plain(value)
         if before is None:
             attributes.left[name] = more
         elif name in ("gen_ai.input.messages", "gen_ai.output.messages"):
-            known, added = state(before), state(more)
+            known, added = parse_json(before), parse_json(more)
             if isinstance(known, list) and isinstance(added, list):
                 attributes.left[name] = [*known, *(message for message in added if message not in known)]
 
 
 def _fill_kind(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    name = attributes.take(text, "gen_ai.operation.name", "llm.request.type")
+    name = attributes.take(to_str, "gen_ai.operation.name", "llm.request.type")
     operation.operation_name = operation.operation_name or name
     if operation.kind != "other":
         return
@@ -131,27 +131,30 @@ def _kind_by_content(attributes: Attributes) -> Kind | None:
 
 def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     for name in ("gen_ai.provider.name", "gen_ai.system"):
-        set_provider(operation, attributes, attributes.take(text, name), name)
-    request_model = attributes.take(text, "gen_ai.request.model")
+        set_provider(operation, attributes, attributes.take(to_str, name), name)
+    request_model = attributes.take(to_str, "gen_ai.request.model")
     operation.request_model = operation.request_model or request_model
-    response_model = attributes.take(text, "gen_ai.response.model")
+    response_model = attributes.take(to_str, "gen_ai.response.model")
     operation.response_model = operation.response_model or response_model
     if operation.request_model is None and operation.response_model is None and operation.kind == "generation":
         operation.request_model = _model_in_name(span.name)
-    response_id = attributes.take(identifier, "gen_ai.response.id")
+    response_id = attributes.take(to_id, "gen_ai.response.id")
     operation.response_id = operation.response_id or response_id
-    base_url = attributes.take(text, "gen_ai.openai.api_base", "gen_ai.request.base_url")
+    base_url = attributes.take(to_str, "gen_ai.openai.api_base", "gen_ai.request.base_url")
     operation.base_url = operation.base_url or base_url
     operation.parameters = {**attributes.take_all(PARAMETERS_INDEX), **operation.parameters}
     streaming = attributes.take(
-        flag, "gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.request.is_stream", "llm.is_streaming"
+        to_bool, "gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.request.is_stream", "llm.is_streaming"
     )
     operation.streaming = streaming if operation.streaming is None else operation.streaming
     _fill_first_token(operation, span, attributes)
     operation.finish_reasons = (
         operation.finish_reasons
         or attributes.take(
-            strings, "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "anthropic.message.stop_reason"
+            to_str_list,
+            "gen_ai.response.finish_reasons",
+            "gen_ai.response.finish_reason",
+            "anthropic.message.stop_reason",
         )
         or []
     )
@@ -162,9 +165,9 @@ def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
         found = attributes.take(structure_or_prefix, "gen_ai.tool.definitions", "gen_ai.request.tools")
         operation.tools = tools_of(found)
     attributes.drop("gen_ai.tool.definitions")
-    prompt = attributes.take(text, "gen_ai.prompt.name")
+    prompt = attributes.take(to_str, "gen_ai.prompt.name")
     operation.prompt_name = operation.prompt_name or prompt
-    version = attributes.take(state, "gen_ai.prompt.version")
+    version = attributes.take(parse_json, "gen_ai.prompt.version")
     operation.prompt_version = version if operation.prompt_version is None else operation.prompt_version
 
 
@@ -179,12 +182,12 @@ def _fill_first_token(operation: Operation, span: SpanView, attributes: Attribut
     if operation.streaming is None and "gen_ai.client.operation.time_to_first_chunk" in attributes:
         operation.streaming = True  # Pydantic AI and the AI SDK write it for streams alone
     seconds = attributes.take(
-        number,
+        to_number,
         "gen_ai.response.time_to_first_chunk",
         "gen_ai.response.time_to_first_token",
         "gen_ai.client.operation.time_to_first_chunk",
     )
-    at_server = attributes.take(number, "gen_ai.server.time_to_first_token")
+    at_server = attributes.take(to_number, "gen_ai.server.time_to_first_token")
     if seconds is None and at_server is not None:
         seconds = at_server / 1000 if span.scope_name.startswith("strands.") else at_server
     if seconds is not None and seconds >= 0 and operation.time_to_first_token is None:
@@ -230,7 +233,7 @@ def _fill_messages(operation: Operation, span: SpanView, attributes: Attributes)
     system = system_of(instructions)
     if system and not _holds(given, system):
         given = [*system, *(given or [])]
-    thoughts = attributes.take(text, "gen_ai.content.reasoning")  # OpenLIT
+    thoughts = attributes.take(to_str, "gen_ai.content.reasoning")  # OpenLIT
     if thoughts is not None and answered:
         answered[-1].parts.insert(0, Reasoning(thoughts))
     operation.input = operation.input or given or None
@@ -239,12 +242,12 @@ def _fill_messages(operation: Operation, span: SpanView, attributes: Attributes)
 
 def structure_or_prefix(value: Any) -> Any:
     """An object or a list, or what an attribute limit left of it."""
-    return structure(json_prefix(value)[0] if isinstance(value, str) else value)
+    return to_structure(json_prefix(value)[0] if isinstance(value, str) else value)
 
 
 def text_or_structure(value: Any) -> Any:
     """System instructions come as bare text or as a list of parts."""
-    return state(text(value)) if isinstance(value, str) else structure(value)
+    return parse_json(to_str(value)) if isinstance(value, str) else to_structure(value)
 
 
 def _holds(messages: list[Message] | None, system: list[Message]) -> bool:
@@ -270,7 +273,7 @@ def _messages(operation: Operation, attributes: Attributes, names: tuple[str, ..
 
 def _any(value: Any) -> Any:
     if value is None or value in ("", "None"):
-        raise UnusableError
+        raise ConversionError
     return value
 
 
@@ -279,7 +282,7 @@ def _content_events(span: SpanView, event_name: str, attribute: str, role: str) 
     found: list[Message] = []
     for event in span.events:
         if event.name == event_name and attribute in event.attributes:
-            found += messages_of(state(event.attributes[attribute]), role) or []
+            found += messages_of(parse_json(event.attributes[attribute]), role) or []
     return found or None
 
 

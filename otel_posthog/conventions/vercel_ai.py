@@ -10,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from otel_posthog._model import Json, Kind, Message, Operation, Reasoning, Text, Usage
+from otel_posthog._spans import SpanView
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
-    identifier,
     index_of,
-    integer,
-    number,
-    state,
-    strings,
-    structure,
-    text,
+    parse_json,
+    to_id,
+    to_int,
+    to_number,
+    to_str,
+    to_str_list,
+    to_structure,
 )
 from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first, parts_of, tool_call
 from otel_posthog.conventions._payloads import usage_of
 from otel_posthog.conventions._recovery import json_prefix
-from otel_posthog.operation import Json, Kind, Message, Operation, Reasoning, Text, Usage
-from otel_posthog.spans import SpanView
 
 # What the app says of the call: metadata until version 6, context since version 7.
 _METADATA = ("ai.telemetry.metadata.", "ai.settings.context.")
@@ -46,7 +46,7 @@ USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cache_write", ("ai.usage.inputTokenDetails.cacheWriteTokens",)),
     ("reasoning", ("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens")),
 )
-USAGE_INDEX = index_of(*((field, integer, names) for field, names in USAGE))
+USAGE_INDEX = index_of(*((field, to_int, names) for field, names in USAGE))
 
 # Before version 6 the provider's own metadata alone had these; the rest of their names is any provider's.
 _DETAILS = ("cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "reasoning")
@@ -54,19 +54,19 @@ _DETAIL_NAMES = {"cachedPromptTokens": "cached_tokens", "cacheCreationInputToken
 _CACHE_OUTSIDE = frozenset(("anthropic", "bedrock"))
 
 PARAMETERS = (
-    ("temperature", number, ("ai.settings.temperature",)),
-    ("max_tokens", integer, ("ai.settings.maxOutputTokens", "ai.settings.maxTokens")),
-    ("top_p", number, ("ai.settings.topP",)),
-    ("top_k", number, ("ai.settings.topK",)),
-    ("frequency_penalty", number, ("ai.settings.frequencyPenalty",)),
-    ("presence_penalty", number, ("ai.settings.presencePenalty",)),
-    ("seed", integer, ("ai.settings.seed",)),
-    ("stop", strings, ("ai.settings.stopSequences",)),
-    ("tool_choice", state, ("ai.prompt.toolChoice",)),
+    ("temperature", to_number, ("ai.settings.temperature",)),
+    ("max_tokens", to_int, ("ai.settings.maxOutputTokens", "ai.settings.maxTokens")),
+    ("top_p", to_number, ("ai.settings.topP",)),
+    ("top_k", to_number, ("ai.settings.topK",)),
+    ("frequency_penalty", to_number, ("ai.settings.frequencyPenalty",)),
+    ("presence_penalty", to_number, ("ai.settings.presencePenalty",)),
+    ("seed", to_int, ("ai.settings.seed",)),
+    ("stop", to_str_list, ("ai.settings.stopSequences",)),
+    ("tool_choice", parse_json, ("ai.prompt.toolChoice",)),
 )
 
 
-def recognises(span: SpanView) -> bool:
+def matches(span: SpanView) -> bool:
     """Whether the span names an AI SDK operation or model."""
     attributes = span.attributes
     if "ai.operationId" in attributes or "ai.model.id" in attributes or "ai.toolCall.name" in attributes:
@@ -74,32 +74,32 @@ def recognises(span: SpanView) -> bool:
     return "gen_ai.operation.name" in attributes and (span.scope_name == _SCOPE_7 or span.has(*_BESIDE_SEMCONV))
 
 
-def read(span: SpanView, attributes: Attributes) -> Operation:
+def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of an AI SDK span."""
-    operation_id = attributes.take(text, "ai.operationId")
+    operation_id = attributes.take(to_str, "ai.operationId")
     if operation_id is None and "gen_ai.operation.name" not in attributes:
         operation_id = span.name
     kind: Kind = _kind(operation_id) if operation_id else "other"
     operation = Operation(kind=kind, framework="vercel", operation_name=operation_id)
-    set_provider(operation, attributes, attributes.take(text, "ai.model.provider"), "ai.model.provider")
-    operation.request_model = attributes.take(text, "ai.model.id")
-    operation.response_model = attributes.take(text, "ai.response.model")
-    operation.response_id = attributes.take(identifier, "ai.response.id")
+    set_provider(operation, attributes, attributes.take(to_str, "ai.model.provider"), "ai.model.provider")
+    operation.request_model = attributes.take(to_str, "ai.model.id")
+    operation.response_model = attributes.take(to_str, "ai.response.model")
+    operation.response_id = attributes.take(to_id, "ai.response.id")
     for name, convert, names in PARAMETERS:
         value: Any = attributes.take(convert, *names)
         if value is not None:
             operation.parameters[name] = value
-    reason = attributes.take(text, "ai.response.finishReason", "ai.finishReason")
+    reason = attributes.take(to_str, "ai.response.finishReason", "ai.finishReason")
     operation.finish_reasons = [reason] if reason else []
     if "stream" in (operation_id or ""):
         operation.streaming = True
-    milliseconds = attributes.take(number, "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk")
+    milliseconds = attributes.take(to_number, "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk")
     if milliseconds is not None:
         operation.time_to_first_token = milliseconds / 1000
     _read_usage(operation, attributes)
     _read_metadata(operation, attributes)
     if operation.kind == "tool":
-        operation.name = attributes.take(text, "ai.toolCall.name")
+        operation.name = attributes.take(to_str, "ai.toolCall.name")
         operation.input_state = attributes.take(decoded, "ai.toolCall.args")
         operation.output_state = attributes.take(decoded, "ai.toolCall.result")
     else:
@@ -151,7 +151,7 @@ def _said_by_providers(metadata: Any) -> dict[str, Usage]:
 
 
 def _read_metadata(operation: Operation, attributes: Attributes) -> None:
-    function = attributes.take(text, "ai.telemetry.functionId")
+    function = attributes.take(to_str, "ai.telemetry.functionId")
     if function is not None:
         operation.metadata["functionId"] = function
     for name in [name for name in attributes if name.startswith(_METADATA)]:
@@ -189,7 +189,7 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     elif operation.input is None and values:
         operation.input = messages_of(values)
     attributes.drop("ai.embeddings", "ai.embedding")
-    tools = attributes.take(structure, "ai.prompt.tools")
+    tools = attributes.take(to_structure, "ai.prompt.tools")
     if tools is not None:
         operation.tools = tools_of([decoded(tool) for tool in tools] if isinstance(tools, list) else tools)
     operation.output = _answer(operation, attributes)
@@ -197,7 +197,7 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
 
 def structure_or_cut(value: Any) -> Any:
     """A list of messages, or what an attribute limit left of it."""
-    return structure(decoded(value))
+    return to_structure(decoded(value))
 
 
 def values_of(value: Any) -> list[Any]:
@@ -215,18 +215,18 @@ def _prompt(prompt: Any) -> list[Message] | None:
 
 def _answer(operation: Operation, attributes: Attributes) -> list[Message] | None:
     parts: list[Any] = []
-    reasoning = attributes.take(text, "ai.response.reasoning")
+    reasoning = attributes.take(to_str, "ai.response.reasoning")
     if reasoning is not None:
         parts.append(Reasoning(reasoning))
-    answer = attributes.take(text, "ai.response.text", "ai.result.text")
+    answer = attributes.take(to_str, "ai.response.text", "ai.result.text")
     if answer is not None:
         parts.append(Text(answer))
-    produced = attributes.take(text, "ai.response.object", "ai.result.object")
+    produced = attributes.take(to_str, "ai.response.object", "ai.result.object")
     if produced is not None:
         parts.append(Text(produced))
-    calls = attributes.take(structure, "ai.response.toolCalls", "ai.result.toolCalls")
+    calls = attributes.take(to_structure, "ai.response.toolCalls", "ai.result.toolCalls")
     parts += [tool_call({**c, "id": c.get("toolCallId")}) for c in calls or () if isinstance(c, dict)]
-    files = attributes.take(structure, "ai.response.files")
+    files = attributes.take(to_structure, "ai.response.files")
     parts += parts_of([{"type": "file", **f} for f in files or () if isinstance(f, dict)])
     if not parts:
         return None

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from otel_posthog._model import Json, Operation
+from otel_posthog._spans import SpanView
 from otel_posthog._version import __version__
+from otel_posthog.events.evaluations import EVENTS, evaluation_properties
 from otel_posthog.events.identity import distinct_id_of, event_uuid, stable_uuid, timestamp_of
 from otel_posthog.events.messages import posthog_tools
 from otel_posthog.events.properties import CALL, COMMON, STATE, Property
 from otel_posthog.events.silence import silent, silent_span_name, silent_stated, silent_tools
 from otel_posthog.events.usage import token_properties
-from otel_posthog.events.verdicts import EVENTS, verdict_properties
-from otel_posthog.operation import Json, Operation
-from otel_posthog.spans import SpanView
 
 GENERATION = "$ai_generation"
 EMBEDDING = "$ai_embedding"
@@ -67,12 +67,12 @@ def event_of(
         _pass_through(properties, operation, span, shape)
     properties.update(shape.properties or {})
     rows: tuple[Property, ...] = (*COMMON, *CALL) if is_call else (*COMMON, *STATE)
-    if operation.verdict is None:
+    if operation.evaluation is None:
         _place_in_tree(properties, operation, span, trace_id, parent_id, name)
         properties["$ai_span_name"] = _span_name(operation, span, shape.content)
     else:
         rows = COMMON
-        properties.update(verdict_properties(operation.verdict, span, shape.content))
+        properties.update(evaluation_properties(operation.evaluation, span, shape.content))
     for row in rows:
         if row.content and not shape.content:
             continue
@@ -132,8 +132,8 @@ def is_content(name: str) -> bool:
 
 
 def _name(operation: Operation, span: SpanView) -> str:
-    if operation.verdict is not None:
-        return EVENTS[operation.verdict.kind]
+    if operation.evaluation is not None:
+        return EVENTS[operation.evaluation.kind]
     if operation.kind == "generation":
         return GENERATION
     if operation.kind == "embedding":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timezone
 
-from otel_posthog.distinct_ids import usable
-from otel_posthog.operation import Operation
+from otel_posthog._distinct_ids import usable
+from otel_posthog._model import Operation
 
 # A namespace of our own, so that ids derived here meet nobody else's.
 _NAMESPACE = uuid.UUID("9f1c3d2e-5f0b-5a57-8a43-6d7c1f0e2b94")

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from otel_posthog.operation import (
+from otel_posthog._model import (
     Json,
     Media,
     Message,

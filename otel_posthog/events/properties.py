@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from otel_posthog._model import Failure, Json, Message, Operation, Part, Text, ToolCall, ToolResult
 from otel_posthog.events.messages import posthog_messages, tools_called
-from otel_posthog.operation import Failure, Json, Message, Operation, Part, Text, ToolCall, ToolResult
 
 Value = Callable[[Operation], Json]
 

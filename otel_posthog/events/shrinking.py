@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from otel_posthog.operation import Json
+from otel_posthog._model import Json
 
 _SHORT = 200  # characters that stay of a text that is cut
 _ROOM = 2048  # bytes for the marks

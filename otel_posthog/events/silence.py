@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeGuard
 
-from otel_posthog.operation import Json, Operation, Tool
+from otel_posthog._model import Json, Operation, Tool
 
 _IDENTIFIER = re.compile(r"[\w.]{1,100}")
 _WORD = re.compile(r"[\w.-]{1,40}")

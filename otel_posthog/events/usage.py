@@ -8,7 +8,7 @@ tokens are known, the flag says so explicitly.
 
 from __future__ import annotations
 
-from otel_posthog.operation import Operation, Usage
+from otel_posthog._model import Operation, Usage
 
 Tokens = dict[str, int | bool]
 

@@ -29,8 +29,8 @@ from starlette.routing import Route
 
 from otel_posthog import Settings
 from otel_posthog._version import __version__
-from otel_posthog.capture import CaptureClient, Encoded, Ledger, encode
-from otel_posthog.capture import endpoints as endpoints_module
+from otel_posthog.delivery import CaptureClient, Encoded, Ledger, encode
+from otel_posthog.delivery import endpoints as endpoints_module
 from otel_posthog.events import Event
 
 CAPABILITIES = {

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import orjson
 
-from otel_posthog.capture import CaptureClient, Encoded, Ledger, Stats, encode
+from otel_posthog.delivery import CaptureClient, Encoded, Ledger, Stats, encode
 from otel_posthog.events import Event
 
 KEY = "phc_aKeyThatMustNotShow"

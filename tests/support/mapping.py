@@ -9,10 +9,10 @@ import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog import conventions
-from otel_posthog.capture import encode
+from otel_posthog._spans import EventView, view_of
+from otel_posthog.delivery import encode
 from otel_posthog.events import Shape, event_of
-from otel_posthog.spans import EventView, view_of
-from otel_posthog.traces import Node, connect
+from otel_posthog.stages import Node, connect
 
 
 def events_of(
@@ -24,7 +24,7 @@ def events_of(
     views = [view_of(span) for span in spans]
     for view in views:
         view.logs = (logs or {}).get(view.span_id, ())
-    nodes = [Node(view, conventions.read(view)) for view in views]
+    nodes = [Node(view, conventions.parse_span(view)) for view in views]
     connect(nodes)
     return [
         orjson.loads(encode(event_of(node.operation, node.view, node.parent_id, shape or Shape(), node.trace_id)).body)

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from otel_posthog.spans import EventView
+from otel_posthog._spans import EventView
 
 FOLDER = Path(__file__).parents[1] / "recordings"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))

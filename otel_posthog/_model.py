@@ -156,7 +156,7 @@ class Failure:
 
 
 @dataclass(slots=True)
-class Verdict:
+class Evaluation:
     """What somebody thinks of a span or a trace: an evaluator (``label`` or ``score``, with ``text`` as its reasons), a
     user (``text``) or a metric (``score`` or ``label``). ``target_span_id`` is lowercase hex."""
 
@@ -214,7 +214,7 @@ class Operation:
     stated: dict[str, Json] = field(default_factory=dict)
     truncated: bool = False
 
-    verdict: Verdict | None = None
+    evaluation: Evaluation | None = None
     sample_rate: float | None = None  # share of such traces that is sent, where not all are
 
     @property

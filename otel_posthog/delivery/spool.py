@@ -18,9 +18,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-from otel_posthog.capture import spool_files
-from otel_posthog.capture.batches import Encoded
-from otel_posthog.capture.ledger import Ledger
+from otel_posthog.delivery import spool_files
+from otel_posthog.delivery.batches import Encoded
+from otel_posthog.delivery.ledger import Ledger
 from otel_posthog.settings import ConfigurationError, Settings
 
 _ADOPT_EVERY = 30.0  # seconds

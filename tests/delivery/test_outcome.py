@@ -10,8 +10,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_posthog.capture.outcome import Outcome, outcome_of, outcome_of_error, retry_after
-from otel_posthog.capture.retry import delay_before
+from otel_posthog.delivery.outcome import Outcome, outcome_of, outcome_of_error, retry_after
+from otel_posthog.delivery.retry import delay_before
 from tests.support.scripted import Answer, ScriptedServer
 
 NOW = datetime(2026, 11, 24, 3, 0, 0, tzinfo=timezone.utc)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
 
-from otel_posthog.capture.batches import Encoded, batches
-from otel_posthog.capture.endpoints import BODY_LIMIT, ENVELOPE, Endpoint, Route, utc_now
-from otel_posthog.capture.outcome import Outcome
-from otel_posthog.capture.retry import delay_before
-from otel_posthog.capture.transport import Transport
+from otel_posthog.delivery.batches import Encoded, batches
+from otel_posthog.delivery.endpoints import BODY_LIMIT, ENVELOPE, Endpoint, Route, utc_now
+from otel_posthog.delivery.outcome import Outcome
+from otel_posthog.delivery.retry import delay_before
+from otel_posthog.delivery.transport import Transport
 from otel_posthog.settings import Settings
 
 logger = logging.getLogger("otel_posthog")

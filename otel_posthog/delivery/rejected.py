@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 
-from otel_posthog.capture.batches import Encoded
-from otel_posthog.capture.endpoints import utc_now
+from otel_posthog.delivery.batches import Encoded
+from otel_posthog.delivery.endpoints import utc_now
 from otel_posthog.settings import Settings
 
 

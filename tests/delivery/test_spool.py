@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from otel_posthog import ConfigurationError, Settings
-from otel_posthog.capture import Encoded, Ledger, spool_files
-from otel_posthog.capture import spool as spool_module
-from otel_posthog.capture.spool import Spool
+from otel_posthog.delivery import Encoded, Ledger, spool_files
+from otel_posthog.delivery import spool as spool_module
+from otel_posthog.delivery.spool import Spool
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.faults import Fault
 from tests.support.captured import CONTENT, KEY, Delivery, encoded, encoded_of_size, nameless, uuids
@@ -48,8 +48,8 @@ def dead_process(directory: Path, events: int = 3, script: str = "") -> list[str
     code = f"""
 import os, signal
 from otel_posthog import Settings
-from otel_posthog.capture import Ledger
-from otel_posthog.capture.spool import Spool
+from otel_posthog.delivery import Ledger
+from otel_posthog.delivery.spool import Spool
 from tests.support.captured import encoded, uuids
 spool = Spool(Settings.load({{}}, api_key="phc_key", spool_dir={str(directory)!r}), Ledger())
 events = encoded({events})
@@ -323,7 +323,7 @@ def test_many_processes_on_one_directory_lose_nothing_and_send_once(posthog: Loc
     code = f"""
 import sys
 from otel_posthog import Settings
-from otel_posthog.capture import CaptureClient, Ledger
+from otel_posthog.delivery import CaptureClient, Ledger
 from tests.support.captured import encoded
 settings = Settings.load({{}}, api_key="phc_key", host={posthog.url!r}, spool_dir={str(tmp_path)!r}, timeout=20)
 client = CaptureClient(settings, Ledger())

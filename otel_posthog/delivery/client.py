@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from otel_posthog.capture.batches import Encoded
-from otel_posthog.capture.delivery import Delivery, Shrink
-from otel_posthog.capture.ledger import Ledger, Stats
-from otel_posthog.capture.outcome import Outcome
-from otel_posthog.capture.rejected import RejectedEvents
-from otel_posthog.capture.retry import delay_before
-from otel_posthog.capture.spool import Spool, StoredEvent
-from otel_posthog.capture.transport import Transport
+from otel_posthog.delivery.batches import Encoded
+from otel_posthog.delivery.delivery import Delivery, Shrink
+from otel_posthog.delivery.ledger import Ledger, Stats
+from otel_posthog.delivery.outcome import Outcome
+from otel_posthog.delivery.rejected import RejectedEvents
+from otel_posthog.delivery.retry import delay_before
+from otel_posthog.delivery.spool import Spool, StoredEvent
+from otel_posthog.delivery.transport import Transport
 from otel_posthog.settings import Settings
 
 _INTERNAL_ERROR = Outcome("refused", "internal_error", "an error while they were being sent")

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 import orjson
 
 from otel_posthog._version import __version__
-from otel_posthog.capture.batches import Encoded
+from otel_posthog.delivery.batches import Encoded
 
 BODY_LIMIT = 20 * 1024 * 1024  # bytes, decompressed: 413 for the request
 EVENT_LIMIT = 983_040  # bytes of one event on the analytics endpoints: 413 for the whole request on v0

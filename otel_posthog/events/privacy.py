@@ -12,18 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from otel_posthog.media import (
-    BLOCK,
-    DATA,
-    MEDIA_FIELDS,
-    MEDIA_TYPES,
-    RUN,
-    WRAPPED,
-    DataUrl,
-    decoded,
-    encoded_in,
-)
-from otel_posthog.operation import (
+from otel_posthog._model import (
     Json,
     Media,
     Message,
@@ -36,6 +25,17 @@ from otel_posthog.operation import (
     Tool,
     ToolCall,
     ToolResult,
+)
+from otel_posthog.events.media import (
+    BLOCK,
+    DATA,
+    MEDIA_FIELDS,
+    MEDIA_TYPES,
+    RUN,
+    WRAPPED,
+    DataUrl,
+    decoded,
+    encoded_in,
 )
 
 Redact = Callable[[str, str], str]
@@ -68,7 +68,7 @@ class Privacy:
     """Cleans operations. ``redact`` are names of ready-made patterns and callables ``(text, where) -> text``.
 
     ``where`` is ``input``, ``output``, ``tools``, ``error``, ``metadata``, ``parameters``, ``prompt``, ``name`` (of a
-    span), ``verdict`` (an evaluation or feedback) or the name of an attribute. Media larger
+    span), ``evaluation`` (an evaluation or feedback) or the name of an attribute. Media larger
     than ``keep_media`` bytes are replaced. ``is_content`` says of a property that the app states itself whether it is
     content. A callable that raises, or returns no text, costs the text that it was given; ``on_failure`` is told.
     """
@@ -110,10 +110,12 @@ class Privacy:
             op.failure = replace(
                 failure, type=self._optional(failure.type, "error"), message=self._optional(failure.message, "error")
             )
-        if op.verdict is not None:
-            verdict = op.verdict
-            op.verdict = replace(
-                verdict, label=self._optional(verdict.label, "verdict"), text=self._optional(verdict.text, "verdict")
+        if op.evaluation is not None:
+            evaluation = op.evaluation
+            op.evaluation = replace(
+                evaluation,
+                label=self._optional(evaluation.label, "evaluation"),
+                text=self._optional(evaluation.text, "evaluation"),
             )
 
     def name(self, name: str | None) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from otel_posthog.ambient import Ambient
-from otel_posthog.operation import Operation
-from otel_posthog.spans import SpanView
+from otel_posthog._context import CaptureContext
+from otel_posthog._model import Operation
+from otel_posthog._spans import SpanView
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class Node:
     view: SpanView
     operation: Operation | None
     parent_id: str | None = None
-    ambient: Ambient | None = None
+    ambient: CaptureContext | None = None
     heads_trace: bool = False
     trace_id: str = ""
     was_sent: bool = False  # before: it only tells what it is

@@ -16,7 +16,7 @@ import requests
 import trustme
 
 from otel_posthog import ConfigurationError
-from otel_posthog.capture import encode
+from otel_posthog.delivery import encode
 from otel_posthog.local import LocalPostHog
 from tests.support.captured import CONTENT, KEY, Delivery, encoded, made_event
 from tests.support.scripted import Answer, Request, ScriptedServer

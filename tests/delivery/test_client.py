@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from otel_posthog.capture import Encoded, encode
-from otel_posthog.capture.endpoints import ENVELOPE
+from otel_posthog.delivery import Encoded, encode
+from otel_posthog.delivery.endpoints import ENVELOPE
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.faults import Fault
 from tests.support.captured import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_posthog.capture import Ledger, Stats, ledger
+from otel_posthog.delivery import Ledger, Stats, ledger
 
 _COUNTS = st.lists(st.tuples(st.sampled_from(["delivered", "full", "invalid", "timeout"]), st.integers(1, 50)))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
-from otel_posthog.operation import Json
+from otel_posthog._model import Json
 
 # A run of base64 this long, in one piece or wrapped as in mails, is no text in any language; BLOCK fits into it at a
 # multiple of its own length. Runs are looked for from their beginning only, so that the time is linear.

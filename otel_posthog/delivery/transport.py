@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import requests
 
-from otel_posthog.capture import connections
-from otel_posthog.capture.batches import Encoded
-from otel_posthog.capture.endpoints import Endpoint, utc_now
-from otel_posthog.capture.ledger import Ledger
-from otel_posthog.capture.outcome import Outcome, outcome_of, outcome_of_error
+from otel_posthog.delivery import connections
+from otel_posthog.delivery.batches import Encoded
+from otel_posthog.delivery.endpoints import Endpoint, utc_now
+from otel_posthog.delivery.ledger import Ledger
+from otel_posthog.delivery.outcome import Outcome, outcome_of, outcome_of_error
 from otel_posthog.settings import ConfigurationError, Settings
 
 logger = logging.getLogger("otel_posthog")

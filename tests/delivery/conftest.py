@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from otel_posthog import Settings
-from otel_posthog.capture import CaptureClient, Ledger
-from otel_posthog.capture.delivery import Shrink
+from otel_posthog.delivery import CaptureClient, Ledger
+from otel_posthog.delivery.delivery import Shrink
 from tests.support.captured import KEY, Delivery
 
 

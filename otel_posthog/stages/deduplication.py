@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 
-from otel_posthog.ambient import Ambient
-from otel_posthog.operation import Operation, Usage, last_user_text
-from otel_posthog.traces.nodes import Id, Node, ancestors_of, depth_of, id_of
+from otel_posthog._context import CaptureContext
+from otel_posthog._model import Operation, Usage, last_user_text
+from otel_posthog.stages.nodes import Id, Node, ancestors_of, depth_of, id_of
 
 # Between two model calls one of these means that they are two: the outer one's answer led to it.
 _SEPARATES = frozenset(("tool", "agent", "retrieval", "rerank", "guardrail", "evaluation"))
@@ -154,7 +154,7 @@ def _merge(outer: Node, inner: Node, alone: bool = True) -> None:
         complete_from(inner.operation, outer.operation, alone)
     if outer.ambient is not None and outer.ambient.capture_content is False:
         # What the one keeps to itself must not come out through the other.
-        inner.ambient = replace(inner.ambient or Ambient(), capture_content=False)
+        inner.ambient = replace(inner.ambient or CaptureContext(), capture_content=False)
 
 
 _NOT_SHARED = frozenset(

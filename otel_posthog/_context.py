@@ -30,7 +30,7 @@ BAGGAGE_SESSION = ("posthog.session_id", "session.id")
 
 
 @dataclass(frozen=True, slots=True)
-class Ambient:
+class CaptureContext:
     """What was around a span when it started. ``baggage_…`` came from another process and counts less."""
 
     distinct_id: str | None = None
@@ -42,7 +42,7 @@ class Ambient:
     baggage_session: str | None = None
 
 
-_NOTHING = Ambient()
+_NOTHING = CaptureContext()
 
 # The contexts that this thread or task has entered, with what leaves them: one object may be entered in several.
 _entered: ContextVar[tuple[tuple[context, Any], ...]] = ContextVar("otel_posthog_entered", default=())
@@ -50,10 +50,10 @@ _entered: ContextVar[tuple[tuple[context, Any], ...]] = ContextVar("otel_posthog
 
 # Set once any code of the process keeps its content: a span of which the context is not known may be that code's.
 _silence = threading.Event()
-SILENT = Ambient(capture_content=False)
+SILENT = CaptureContext(capture_content=False)
 
 
-def if_unknown() -> Ambient | None:
+def if_unknown() -> CaptureContext | None:
     """What to take for the context of a span that nobody remembers: its content stays here, if any must."""
     return SILENT if _silence.is_set() else None
 
@@ -168,7 +168,7 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
         return context(properties=self._properties, propagate=self._propagate, **self._given)
 
 
-def ambient_of(parent: Context | None) -> Ambient | None:
+def ambient_of(parent: Context | None) -> CaptureContext | None:
     """What is around a span that starts in this context; ``None`` if nothing is."""
     own = _own(parent)
     user, session = _sdk_identity()
@@ -184,9 +184,9 @@ def ambient_of(parent: Context | None) -> Ambient | None:
     )
 
 
-def _own(parent: Context | None) -> Ambient:
+def _own(parent: Context | None) -> CaptureContext:
     found = get_value(_KEY, parent)
-    return found if isinstance(found, Ambient) else _NOTHING
+    return found if isinstance(found, CaptureContext) else _NOTHING
 
 
 def _first(carried: Mapping[str, object], names: tuple[str, ...]) -> str | None:

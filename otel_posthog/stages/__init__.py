@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from otel_posthog.ambient import Ambient
+from otel_posthog._context import CaptureContext
+from otel_posthog._distinct_ids import usable
+from otel_posthog._model import Json
 from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
-from otel_posthog.distinct_ids import usable
-from otel_posthog.operation import Json
-from otel_posthog.traces.deduplication import merge_nested, merge_side_by_side
-from otel_posthog.traces.nodes import Id, Node, ancestors_of, id_of
-from otel_posthog.traces.summaries import summarise
+from otel_posthog.stages.deduplication import merge_nested, merge_side_by_side
+from otel_posthog.stages.nodes import Id, Node, ancestors_of, id_of
+from otel_posthog.stages.summaries import summarise
 
 __all__ = ["Node", "Rules", "connect", "identity_of"]
 
@@ -52,7 +52,7 @@ def connect(nodes: Iterable[Node], rules: Rules = _RULES) -> None:
         beside = merge_side_by_side(sent)
     if rules.calls_only:
         for node in sent:
-            if node.operation is not None and not node.operation.is_call and node.operation.verdict is None:
+            if node.operation is not None and not node.operation.is_call and node.operation.evaluation is None:
                 node.operation = None
     for node in sent:
         if node.operation is not None:
@@ -96,7 +96,7 @@ def _find_heads(sent: Iterable[Node]) -> None:
     """The first AI span of each trace, if it is an agent or the like below a span that is not sent."""
     first: dict[str, Node] = {}
     for node in sent:
-        if node.operation is not None and node.parent_id is None and node.operation.verdict is None:
+        if node.operation is not None and node.parent_id is None and node.operation.evaluation is None:
             known = first.setdefault(node.trace_id, node)
             if node.view.start_unix_nano < known.view.start_unix_nano:
                 first[node.trace_id] = node
@@ -141,7 +141,11 @@ def _identity_above(node: Node, by_id: Mapping[Id, Node], known: dict[Id, Identi
             break
         chain.append(ancestor)
     for ancestor in reversed(chain):
-        attributes, operation, ambient = ancestor.view.attributes, ancestor.operation, ancestor.ambient or Ambient()
+        attributes, operation, ambient = (
+            ancestor.view.attributes,
+            ancestor.operation,
+            ancestor.ambient or CaptureContext(),
+        )
         stated = (operation.user, operation.session) if operation is not None else (None, None)
         user = stated[0] or usable(ambient.distinct_id) or _first_user(attributes) or user
         session = stated[1] or ambient.session_id or _first_text(attributes, SESSION_ATTRIBUTES) or session

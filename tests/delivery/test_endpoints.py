@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from otel_posthog.capture import Encoded, encode, endpoints
+from otel_posthog.delivery import Encoded, encode, endpoints
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.faults import Fault
 from tests.support.captured import KEY, Delivery, encoded, encoded_of_size, made_event, uuids

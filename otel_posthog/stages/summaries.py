@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from otel_posthog.operation import Operation
-from otel_posthog.traces.nodes import Id, Node, ancestors_of, id_of
+from otel_posthog._model import Operation
+from otel_posthog.stages.nodes import Id, Node, ancestors_of, id_of
 
 _HIGHEST = 100  # levels above a call that are completed from it
 _HOLDS_OTHERS = frozenset(("agent", "chain"))

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_posthog.capture import Encoded, encode
-from otel_posthog.capture.batches import batches
+from otel_posthog.delivery import Encoded, encode
+from otel_posthog.delivery.batches import batches
 from otel_posthog.local.contract import endpoint_of, judge
 from tests.support.captured import KEY, made_event, properties_of
 
@@ -112,9 +112,9 @@ def assert_posthog_takes(event: Encoded) -> None:
     body = b'{"api_key":"' + KEY.encode() + b'","batch":[' + event.body + b"]}"
     endpoint = endpoint_of("/batch/")
     assert endpoint is not None
-    verdict = judge(endpoint, {}, body)
-    assert verdict.refusal is None
-    assert len(verdict.events) == 1
+    evaluation = judge(endpoint, {}, body)
+    assert evaluation.refusal is None
+    assert len(evaluation.events) == 1
 
 
 def test_an_event_is_encoded_whole() -> None:
