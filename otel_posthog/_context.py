@@ -10,19 +10,20 @@ import functools
 import inspect
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from opentelemetry import baggage
-from opentelemetry.context import Context, attach, create_key, detach, get_value, set_value
+from opentelemetry.context import Context, attach, create_key, get_current, get_value, set_value
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _KEY = create_key("otel_posthog.context")
+_ENTRIES = create_key("otel_posthog.entries")
 
 # Baggage entries that are read, and (the first of each) written by ``context(…, propagate=True)``.
 BAGGAGE_USER = ("posthog.distinct_id", "user.id", "enduser.id")
@@ -44,10 +45,6 @@ class CaptureContext:
 
 _NOTHING = CaptureContext()
 
-# The contexts that this thread or task has entered, with what leaves them: one object may be entered in several.
-_entered: ContextVar[tuple[tuple[context, Any], ...]] = ContextVar("otel_posthog_entered", default=())
-
-
 # Set once any code of the process keeps its content: a span of which the context is not known may be that code's.
 _silence = threading.Event()
 SILENT = CaptureContext(capture_content=False)
@@ -65,6 +62,14 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A ``with context(…):`` that has been entered, and the OpenTelemetry context to go back to."""
+
+    owner: weakref.ref[context]
+    before: Context
+
+
 class context:  # noqa: N801 - used like a function, as contextlib's own
     """Says who the AI spans that start inside are for. A context manager and a decorator, sync and async.
 
@@ -79,6 +84,9 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
             other services. Off by default: baggage goes to every host that the app calls.
 
     What is not given is kept from the context around. Needs :class:`~otel_posthog.PostHogSpanProcessor`.
+
+    It may be left in another thread, task or ``contextvars.Context`` than it was entered in, as happens to generators
+    that a framework runs step by step: nothing is raised or logged, and that place keeps its own context.
 
     Example::
 
@@ -103,7 +111,8 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
             "capture_content": capture_content,
         }
         self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        self._properties = {str(name): value for name, value in (properties or {}).items()}
+        stated = properties if isinstance(properties, Mapping) else {}
+        self._properties = {str(name): value for name, value in stated.items()}
         self._propagate = propagate
 
     def __enter__(self) -> None:
@@ -118,14 +127,17 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
             replaced = field_name in self._given and baggage.get_baggage(name, entered) is not None
             if value is not None and (self._propagate or replaced):
                 entered = baggage.set_baggage(name, value, entered)
-        _entered.set((*_entered.get(), (self, attach(entered))))
+        entries = _entries()
+        # An abandoned generator never leaves what it entered, so its entry must not be kept for good.
+        remaining = tuple(entry for entry in entries if entry.owner() is not None)
+        before = get_current() if len(remaining) == len(entries) else set_value(_ENTRIES, remaining)
+        attach(set_value(_ENTRIES, (*remaining, _Entry(weakref.ref(self), before)), entered))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        entered = list(_entered.get())
-        place = next(place for place in reversed(range(len(entered))) if entered[place][0] is self)
-        _, token = entered.pop(place)
-        _entered.set(tuple(entered))
-        detach(token)
+        # Not with detach(): its token is only good in the contextvars.Context of __enter__.
+        entry = next((entry for entry in reversed(_entries()) if entry.owner() is self), None)
+        if entry is not None:
+            attach(entry.before)
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -182,6 +194,11 @@ def ambient_of(parent: Context | None) -> CaptureContext | None:
         baggage_user=_first(carried, BAGGAGE_USER),
         baggage_session=_first(carried, BAGGAGE_SESSION),
     )
+
+
+def _entries() -> tuple[_Entry, ...]:
+    found = get_value(_ENTRIES)
+    return found if isinstance(found, tuple) else ()
 
 
 def _own(parent: Context | None) -> CaptureContext:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sys
 import threading
 import types
-from collections.abc import Iterator
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import attach, detach
+from opentelemetry.context import attach, detach, get_current, set_value
 
 import otel_posthog
 from otel_posthog import live
+from otel_posthog._context import ambient_of
 from otel_posthog.local import LocalPostHog
 from tests.support.spans import ai_span
 from tests.test_live import CHAT, App
@@ -225,3 +229,213 @@ def test_a_generator_is_not_decorated_in_silence() -> None:
 
     with pytest.raises(TypeError, match=r"context\(\) cannot decorate the generator"):
         otel_posthog.context(distinct_id="ada")(answers)
+
+
+# --- left elsewhere than entered
+
+
+def served(app: App) -> Any:
+    """A FastAPI app whose sync generators FastAPI runs step by step, each step in a context of its own."""
+    fastapi = pytest.importorskip("fastapi")
+    from fastapi.responses import StreamingResponse
+    from fastapi.testclient import TestClient
+
+    api = fastapi.FastAPI()
+
+    def known_user() -> Iterator[str]:
+        with otel_posthog.context(distinct_id="ada"):
+            yield "ada"
+
+    user = fastapi.Depends(known_user)
+
+    @api.get("/stream")
+    def stream() -> Any:
+        def chunks() -> Iterator[str]:
+            with otel_posthog.context(distinct_id="ada"):
+                call(app)
+                yield "one "
+                yield "two"
+
+        return StreamingResponse(chunks())
+
+    @api.get("/dependency")
+    def dependency(user: str = user) -> str:
+        return user
+
+    @api.get("/missing")
+    def missing(user: str = user) -> str:
+        raise fastapi.HTTPException(404)
+
+    @api.get("/broken")
+    def broken(user: str = user) -> str:
+        raise ValueError("the app's own")
+
+    return TestClient(api)
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The test must log nothing: OpenTelemetry's detach logs where it cannot."""
+    yield
+    assert [
+        record.getMessage() for record in caplog.get_records("call") if record.name.startswith("opentelemetry")
+    ] == []
+
+
+def test_a_sync_generator_streams_to_its_end(app: App, quiet: None) -> None:
+    client = served(app)
+    assert [client.get("/stream").text for _ in range(3)] == ["one two"] * 3
+    assert [event["distinct_id"] for event in app.events()] == ["ada"] * 3
+
+
+def test_a_sync_dependency_is_left(app: App, quiet: None) -> None:
+    assert served(app).get("/dependency").json() == "ada"
+
+
+def test_a_404_stays_one_where_a_dependency_is_left(app: App, quiet: None) -> None:
+    assert served(app).get("/missing").status_code == 404
+
+
+def test_an_apps_error_stays_its_own_where_a_dependency_is_left(app: App, quiet: None) -> None:
+    with pytest.raises(ValueError, match="the app's own"):
+        served(app).get("/broken")
+
+
+def ada() -> Iterator[None]:
+    with otel_posthog.context(distinct_id="ada"):
+        yield
+
+
+def user_now() -> str | None:
+    around = ambient_of(None)
+    return around.distinct_id if around is not None else None
+
+
+def test_a_generator_closed_in_another_thread(quiet: None) -> None:
+    opened = ada()
+    contextvars.copy_context().run(next, opened)
+    with ThreadPoolExecutor(1) as pool, otel_posthog.context(distinct_id="grace"):
+        pool.submit(opened.close).result()
+        assert user_now() == "grace"
+
+
+def test_a_generator_collected_in_another_thread(quiet: None) -> None:
+    held = [ada()]
+    contextvars.copy_context().run(next, held[0])
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(held.clear).result()  # an error in it would be unraisable, which fails the test
+    assert user_now() is None
+
+
+def test_a_generator_closed_in_a_copy_of_its_context(quiet: None) -> None:
+    def enter_and_copy() -> contextvars.Context:
+        next(opened)
+        return contextvars.copy_context()
+
+    opened = ada()
+    copy = contextvars.copy_context().run(enter_and_copy)
+    copy.run(opened.close)
+    assert copy.run(user_now) is None
+
+
+def test_an_async_generator_closed_in_another_task(quiet: None) -> None:
+    async def answers() -> AsyncIterator[str]:
+        async with otel_posthog.context(distinct_id="ada"):
+            yield "one"
+            yield "two"
+
+    async def consume() -> Any:
+        opened = answers()
+        await opened.__anext__()
+        return opened
+
+    async def main() -> None:
+        opened = await asyncio.create_task(consume())
+        with otel_posthog.context(distinct_id="grace"):
+            await asyncio.create_task(opened.aclose())
+            assert user_now() == "grace"
+
+    asyncio.run(main())
+
+
+def test_an_abandoned_async_generator_is_left_by_the_event_loop(quiet: None) -> None:
+    async def answers() -> AsyncIterator[str]:
+        with otel_posthog.context(distinct_id="ada"):
+            yield "one"
+
+    async def main() -> None:
+        with otel_posthog.context(distinct_id="grace"):
+            async for _ in answers():
+                break
+            await asyncio.sleep(0)
+        assert user_now() is None
+
+    asyncio.run(main())
+
+
+def test_generators_by_turns_leave_nothing_behind(quiet: None) -> None:
+    one, two = ada(), ada()
+    next(one)
+    next(two)
+    one.close()
+    two.close()
+    assert user_now() is None
+
+
+def test_a_task_that_outlives_a_context_stays_in_it() -> None:
+    seen: list[str | None] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        with otel_posthog.context(distinct_id="grace"):
+            seen.append(user_now())
+        seen.append(user_now())
+
+    async def main() -> None:
+        with otel_posthog.context(distinct_id="ada"):
+            task = asyncio.create_task(work())
+        await task
+
+    asyncio.run(main())
+    assert seen == ["grace", "ada"]
+
+
+def test_abandoned_generators_are_not_remembered() -> None:
+    class Held:
+        pass
+
+    async def answers(held: Held) -> AsyncIterator[str]:
+        token = attach(set_value("held", held))
+        with otel_posthog.context(distinct_id="ada"):
+            detach(token)  # what was around is only known to the context now
+            yield "one"
+
+    async def main() -> list[weakref.ref[Held]]:
+        seen = []
+        for _ in range(5):
+            held = Held()
+            seen.append(weakref.ref(held))
+            async for _ in answers(held):
+                break
+            await asyncio.sleep(0)
+        return seen
+
+    async def remaining() -> list[bool]:
+        seen = await main()
+        gc.collect()
+        return [held() is not None for held in seen]
+
+    assert sum(asyncio.run(remaining())) <= 1
+
+
+def test_what_was_around_is_current_again() -> None:
+    before = get_current()
+    with otel_posthog.context(distinct_id="ada"), otel_posthog.context(session_id="s1"):
+        pass
+    assert get_current() is before
+
+
+def test_properties_that_are_no_mapping_are_left_out(app: App) -> None:
+    with otel_posthog.context(distinct_id="ada", properties=["plan"]):  # type: ignore[arg-type]
+        call(app)
+    assert app.events()[0]["distinct_id"] == "ada"
