@@ -1,7 +1,7 @@
-"""The neutral model: what an LLM app did, in words of no convention and no vendor.
+"""The neutral model: what an LLM app did, independent of any convention or vendor.
 
-Readers fill an :class:`Operation` from a span; ``events`` turns it into what PostHog wants. ``None`` (or an
-absent key) always means "not stated": zero and empty are values.
+A reader parses a span into an :class:`Operation`; ``events`` turns it into a PostHog event. ``None`` (or an absent key)
+means "unknown": zero and empty are values. Once parsed, an operation is never changed, only replaced.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Text:
 
 @dataclass(slots=True)
 class Reasoning:
-    """What a model thought before it answered; ``signature`` is the provider's proof or encrypted form."""
+    """Reasoning before the answer; ``signature`` is the provider's signature of it, or its encrypted form."""
 
     text: str
     signature: str | None = None
@@ -44,14 +44,14 @@ class Reasoning:
 
 @dataclass(slots=True)
 class Refusal:
-    """The text with which a model refused."""
+    """The text of a model's refusal."""
 
     text: str
 
 
 @dataclass(slots=True)
 class ToolCall:
-    """A model asks for a tool. ``arguments`` are decoded where they were JSON."""
+    """A tool call by the model. ``arguments`` are decoded if they were JSON."""
 
     name: str
     arguments: Json = None
@@ -60,7 +60,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool answered."""
+    """The result of a tool call."""
 
     result: Json
     id: str | None = None
@@ -82,7 +82,7 @@ class Media:
 
 @dataclass(slots=True)
 class Other:
-    """A part of a shape nobody here knows, kept as it was written."""
+    """A part of an unknown shape, unchanged."""
 
     value: Json
 
@@ -113,10 +113,10 @@ class Tool:
 
 @dataclass(slots=True)
 class Usage:
-    """Token counts, as the provider counted them.
+    """Token counts as they were recorded.
 
-    ``cache_inside`` says whether ``cache_read`` and ``cache_write`` are part of ``input``, ``reasoning_inside`` whether
-    ``reasoning`` is part of ``output``. Each reader states it for its convention; it is asked nowhere else.
+    ``cache_inside``: ``cache_read`` and ``cache_write`` are part of ``input``. ``reasoning_inside``: ``reasoning`` is
+    part of ``output``. Each reader decides both for its convention.
     """
 
     input: int | None = None
@@ -137,7 +137,7 @@ class Usage:
 
 @dataclass(slots=True)
 class Cost:
-    """What the call cost in US dollars, as the instrumentation stated it."""
+    """Cost of the call in US dollars, as recorded by the instrumentation."""
 
     input: float | None = None
     output: float | None = None
@@ -148,7 +148,7 @@ class Cost:
 
 @dataclass(slots=True)
 class Failure:
-    """Why the operation failed. ``status`` is the HTTP status, where something states it."""
+    """Why the operation failed. ``status`` is the HTTP status, if known."""
 
     type: str | None = None
     message: str | None = None
@@ -157,8 +157,8 @@ class Failure:
 
 @dataclass(slots=True)
 class Evaluation:
-    """What somebody thinks of a span or a trace: an evaluator (``label`` or ``score``, with ``text`` as its reasons), a
-    user (``text``) or a metric (``score`` or ``label``). ``target_span_id`` is lowercase hex."""
+    """A judgement of a span or a trace: by an evaluator (``label`` or ``score``, explained in ``text``), by a user
+    (``text``) or as a metric (``score`` or ``label``). ``target_span_id`` is lowercase hex."""
 
     kind: Literal["evaluation", "feedback", "metric"]
     name: str | None = None
@@ -170,7 +170,7 @@ class Evaluation:
 
 @dataclass(slots=True)
 class Operation:
-    """What one span says that the app did."""
+    """What an app did, according to one span."""
 
     kind: Kind
     name: str | None = None
@@ -209,13 +209,13 @@ class Operation:
     tags: list[str] | None = None
     metadata: dict[str, Json] = field(default_factory=dict)
 
-    # Attributes nobody claimed, and properties that the app set by their PostHog name.
+    # Attributes that no reader understood, and properties that the app set by their PostHog name.
     unmapped: dict[str, Json] = field(default_factory=dict)
-    stated: dict[str, Json] = field(default_factory=dict)
+    overrides: dict[str, Json] = field(default_factory=dict)
     truncated: bool = False
 
     evaluation: Evaluation | None = None
-    sample_rate: float | None = None  # share of such traces that is sent, where not all are
+    sample_rate: float | None = None  # share of such traces that is sent, if sampling is on
 
     @property
     def is_call(self) -> bool:
@@ -224,9 +224,9 @@ class Operation:
 
 
 def last_user_text(messages: Sequence[Message] | None) -> str | None:
-    """The text of the last user message: what an agent was asked."""
+    """The text of the last user message."""
     for message in reversed(messages or ()):
-        said = "\n".join(part.text for part in message.parts if isinstance(part, Text))
-        if message.role == "user" and said:
-            return said
+        text = "\n".join(part.text for part in message.parts if isinstance(part, Text))
+        if message.role == "user" and text:
+            return text
     return None

@@ -206,7 +206,7 @@ def cleaned(operation: Operation) -> str:
 
 
 @pytest.mark.parametrize(
-    "stated",
+    "values",
     [
         {"evaluation": Evaluation("feedback", text=SECRET)},
         {"evaluation": Evaluation("evaluation", label=SECRET)},
@@ -224,19 +224,19 @@ def cleaned(operation: Operation) -> str:
         {"prompt_name": SECRET},
         {"prompt_version": SECRET},
         {"failure": Failure(f"no {SECRET}", SECRET)},
-        {"stated": {"$ai_trace_name": SECRET, "plan": SECRET}},
+        {"overrides": {"$ai_trace_name": SECRET, "plan": SECRET}},
     ],
-    ids=lambda stated: next(iter(stated)),
+    ids=lambda values: next(iter(values)),
 )
-def test_every_place_of_content_is_cleaned(stated: dict[str, Any]) -> None:
-    shown = cleaned(Operation("generation", **stated))
+def test_every_place_of_content_is_cleaned(values: dict[str, Any]) -> None:
+    shown = cleaned(Operation("generation", **values))
     assert SECRET not in shown
     assert "[email]" in shown
 
 
 def test_persons_and_ids_are_stated_to_be_known() -> None:
     stated = {"$set": {"email": SECRET}, "$ai_session_id": SECRET}
-    assert cleaned(Operation("generation", stated=stated)).count(SECRET) == 2
+    assert cleaned(Operation("generation", overrides=stated)).count(SECRET) == 2
 
 
 def test_the_name_of_a_span_is_cleaned() -> None:

@@ -21,12 +21,14 @@ from otel_posthog.conventions import (
     mlflow,
     openinference,
     openllmetry,
+    posthog,
     pydantic_ai,
     semconv,
     vercel_ai,
 )
 from otel_posthog.conventions._attributes import Attributes
-from otel_posthog.conventions._common import SESSION_ATTRIBUTES, USER_ATTRIBUTES, complete
+from otel_posthog.conventions._completion import completed, filled
+from otel_posthog.conventions._identity import SESSION_ATTRIBUTES, USER_ATTRIBUTES
 
 __all__ = [
     "EVALUATION_EVENTS",
@@ -44,14 +46,17 @@ EVALUATION_EVENTS = frozenset(evaluations.KINDS)  # names of log records that ar
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How one convention is read: ``matches`` says whether a span is its own, ``parse`` gives the operation.
+    """How one convention is read.
 
-    ``parse`` takes what it understands from the attributes; the rest passes through to the event.
+    ``matches`` says whether the convention owns a span. ``parse`` returns its operation; it takes the attributes that
+    it understands, the rest passes through to the event. What it leaves ``None`` is filled in from the GenAI
+    conventions, if the span carries those too; ``finish`` may then return an operation that is corrected by them.
     """
 
     name: str
     matches: Callable[[SpanView], bool]
     parse: Callable[[SpanView, Attributes], Operation]
+    finish: Callable[[Operation, SpanView], Operation] | None = None
 
 
 # Most specific first: a span may carry two conventions, and the specific one knows what the other repeats.
@@ -64,17 +69,19 @@ READERS: tuple[Reader, ...] = (
     Reader("langsmith", langsmith.matches, langsmith.parse),
     Reader("mlflow", mlflow.matches, mlflow.parse),
     Reader("openinference", openinference.matches, openinference.parse),
-    Reader("pydantic_ai", pydantic_ai.matches, pydantic_ai.parse),
+    Reader("pydantic_ai", pydantic_ai.matches, pydantic_ai.parse, pydantic_ai.finish),
     Reader("mcp", mcp.matches, mcp.parse),
-    Reader("litellm", litellm.matches, litellm.parse),
-    Reader("openllmetry", openllmetry.matches, openllmetry.parse),
+    Reader("litellm", litellm.matches, litellm.parse, openllmetry.finish),
+    Reader("openllmetry", openllmetry.matches, openllmetry.parse, openllmetry.finish),
     Reader("semconv", semconv.matches, semconv.parse),
     Reader("generic", generic.matches, generic.parse),
+    Reader("posthog", posthog.matches, posthog.parse),
 )
 
 
-# A span is of interest if an attribute starts with one of these. PostHog's OTLP ingestion asks the same way
-# (posthog.md section 3); app spans that MLflow marks with its own type alone are none.
+# Names of attributes of AI spans start with one of these. PostHog's own OTLP ingestion decides in the same way
+# (https://posthog.com/docs/llm-analytics/installation/opentelemetry). MLflow marks all spans of an app with its type
+# "null", so that the type alone does not count.
 MARKERS = (
     "gen_ai.",
     "llm.",
@@ -108,11 +115,14 @@ def is_ai_span(span: ReadableSpan) -> bool:
 
 
 def parse_span(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:
-    """The operation that a span describes, ``None`` if it is no AI span."""
+    """The operation that a span describes, ``None`` if it is no AI span. Nothing changes it afterwards."""
     for reader in readers:
         if reader.matches(span):
             attributes = Attributes(span.attributes)
             operation = reader.parse(span, attributes)
-            complete(operation, span, attributes)
-            return operation
+            if operation.evaluation is None and reader.parse is not semconv.parse:
+                operation = filled(operation, semconv.parse(span, attributes, operation.kind))
+            if reader.finish is not None:
+                operation = reader.finish(operation, span)
+            return completed(operation, span, attributes)
     return None

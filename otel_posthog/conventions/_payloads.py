@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from otel_posthog._model import Json, Message, Operation, Text, Usage
+from otel_posthog._model import Json, Message, Operation, Usage
 from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
 from otel_posthog.conventions._messages import messages_of, system_of, tools_of
 from otel_posthog.conventions._parts import first
@@ -265,11 +265,3 @@ def merge_usage(operation: Operation, usage: Usage) -> None:
 def looks_like_request(value: Json) -> bool:
     """Whether a recorded input is a provider's request rather than a function's arguments."""
     return isinstance(value, Mapping) and any(name in value for name in _CONTENT_OF_REQUEST)
-
-
-def last_answer(messages: list[Message] | None) -> str | None:
-    """The text of the last assistant message."""
-    for message in reversed(messages or ()):
-        if message.role == "assistant":
-            return "\n".join(part.text for part in message.parts if isinstance(part, Text)) or None
-    return None

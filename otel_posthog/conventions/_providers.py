@@ -6,6 +6,8 @@ OpenInference ``llm.provider``; LiteLLM; Vercel AI SDK provider ids; the recordi
 
 from __future__ import annotations
 
+from otel_posthog._model import Operation
+
 _NAMES = {
     "az.ai.inference": "azure",
     "az.ai.openai": "azure",
@@ -62,6 +64,36 @@ def provider_of(raw: str | None) -> str | None:
         head = name.rpartition(".")[0]
         known = _NAMES.get(head) or (head if head.isalpha() else None)
     return known or name or None
+
+
+def set_provider(operation: Operation, raw: str | None) -> None:
+    """Set the provider, in PostHog's vocabulary, if it is not known yet; a framework's name is no provider."""
+    if raw is not None and raw.lower() in FRAMEWORKS:
+        operation.framework = operation.framework or raw.lower()
+    elif operation.provider is None:
+        operation.provider = provider_of(raw)
+
+
+# Provider by instrumentation scope, for spans whose provider attribute was evicted by attribute limits.
+_SCOPE_PROVIDERS = (
+    ("openai", "openai"),
+    ("anthropic", "anthropic"),
+    ("google_genai", "gemini"),
+    ("google_generativeai", "gemini"),
+    ("vertexai", "vertex_ai"),
+    ("bedrock", "bedrock"),
+    ("mistral", "mistral"),
+    ("cohere", "cohere"),
+    ("groq", "groq"),
+    ("ollama", "ollama"),
+)
+
+
+def provider_of_scope(scope: str) -> str | None:
+    """The provider whose client an instrumentation scope is about."""
+    if not scope.startswith(("opentelemetry.instrumentation.", "openinference.instrumentation.", "openlit.")):
+        return None
+    return next((provider for part, provider in _SCOPE_PROVIDERS if part in scope), None)
 
 
 # Names that one maker alone gives to its models.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from otel_posthog._model import Kind, Operation, Usage
+from otel_posthog._model import Operation, Usage
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
+from otel_posthog.conventions import posthog
 from otel_posthog.conventions._attributes import Attributes, index_of, parse_json, to_bool, to_int, to_number, to_str
-from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import read_request, read_response
-
-_PREFIXES = ("llm.", "$ai_")
+from otel_posthog.conventions._providers import set_provider
 
 USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input", ("llm.usage.prompt_tokens", "llm.usage.input_tokens", "llm.prompt_tokens", "llm.input_tokens",
@@ -29,15 +27,15 @@ PARAMETERS = (
 
 
 def matches(span: SpanView) -> bool:
-    """Whether any attribute speaks of an LLM, or is a PostHog property that the app set itself."""
-    return span.has(*_PREFIXES)
+    """Whether any attribute is about an LLM."""
+    return span.has("llm.")
 
 
 def parse(span: SpanView, attributes: Attributes) -> Operation:
     """The operation of a span of an unknown library."""
     operation = Operation(kind="other")
-    set_provider(operation, attributes, attributes.take(to_str, "llm.provider"), "llm.provider")
-    set_provider(operation, attributes, attributes.take(to_str, "llm.vendor", "llm.system"), "llm.vendor")
+    set_provider(operation, attributes.take(to_str, "llm.provider"))
+    set_provider(operation, attributes.take(to_str, "llm.vendor", "llm.system"))
     operation.request_model = attributes.take(to_str, "llm.request.model", "llm.model", "llm.model_name")
     operation.response_model = attributes.take(to_str, "llm.response.model")
     operation.streaming = attributes.take(to_bool, "llm.stream", "llm.streaming", "llm.is_streaming")
@@ -54,14 +52,9 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     if isinstance(answer, dict):
         read_response(operation, answer)
     operation.output = operation.output or messages_of(answer, "assistant")
-    operation.kind = _kind(operation, attributes)
-    semconv.fill(operation, span, attributes)
+    model = operation.request_model or operation.response_model
+    if model and (operation.output or usage.output is not None):
+        operation.kind = "generation"
+    else:
+        operation.kind = posthog.call_kind(attributes, model)
     return operation
-
-
-def _kind(operation: Operation, attributes: Attributes) -> Kind:
-    """What the app states (``$ai_input_tokens``…) counts as much as what the library writes."""
-    model = operation.request_model or operation.response_model or attributes.peek("$ai_model")
-    called = operation.output or (operation.usage and operation.usage.output is not None)
-    stated = "$ai_output_tokens" in attributes or "$ai_output_choices" in attributes
-    return "generation" if model and (called or stated) else "other"

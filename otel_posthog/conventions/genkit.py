@@ -13,7 +13,6 @@ import orjson
 
 from otel_posthog._model import Failure, Json, Kind, Operation, Usage
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, to_str, to_structure
 from otel_posthog.conventions._failures import http_status, status_in
 from otel_posthog.conventions._messages import messages_of, tools_of
@@ -73,7 +72,6 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         _read_call(operation, given, answered)
     else:
         _read_states(operation, given, answered)
-    semconv.fill(operation, span, attributes)
     return operation
 
 

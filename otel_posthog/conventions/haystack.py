@@ -15,7 +15,6 @@ import orjson
 
 from otel_posthog._model import Json, Kind, Operation
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, ConversionError, to_str, to_structure
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first
@@ -81,7 +80,6 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         _read_call(operation, span, given, answered)
     else:
         operation.input_state, operation.output_state = given, answered
-    semconv.fill(operation, span, attributes)
     return operation
 
 

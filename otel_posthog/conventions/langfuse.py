@@ -10,9 +10,7 @@ from typing import Any
 
 from otel_posthog._model import Cost, Failure, Json, Kind, Operation
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_str, to_str_list, to_structure
-from otel_posthog.conventions._common import merge_metadata
 from otel_posthog.conventions._failures import status_in
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import string
@@ -71,7 +69,6 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     else:
         operation.input_state = _arguments(given)
         operation.output_state = answered
-    semconv.fill(operation, span, attributes)
     return operation
 
 
@@ -108,9 +105,9 @@ def _read_failure(operation: Operation, attributes: Attributes) -> None:
 
 def _read_trace(operation: Operation, attributes: Attributes) -> None:
     operation.tags = attributes.take(to_str_list, "langfuse.trace.tags")
-    whole = attributes.take(to_structure, _OBSERVATION + "metadata")
-    if whole is not None:
-        merge_metadata(operation, whole)
+    metadata = attributes.take(to_structure, _OBSERVATION + "metadata")
+    if isinstance(metadata, dict):
+        operation.metadata.update(metadata)
     for prefix in ("langfuse.trace.metadata.", _OBSERVATION + "metadata."):
         for name, value in attributes.take_prefix(prefix).items():
             operation.metadata[name] = _unquoted(value)

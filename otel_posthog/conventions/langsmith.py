@@ -9,7 +9,6 @@ import re
 
 from otel_posthog._model import Failure, Json, Kind, Operation
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
     ConversionError,
@@ -20,7 +19,6 @@ from otel_posthog.conventions._attributes import (
     to_str,
     to_structure,
 )
-from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._failures import failure_of, status_in
 from otel_posthog.conventions._payloads import (
     looks_like_request,
@@ -30,6 +28,7 @@ from otel_posthog.conventions._payloads import (
     read_response,
     usage_of,
 )
+from otel_posthog.conventions._providers import set_provider
 
 _METADATA = "langsmith.metadata."
 
@@ -54,7 +53,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     kind = KINDS.get(attributes.take(to_str, "langsmith.span.kind") or "", "other")
     operation = Operation(kind=kind, framework="langsmith")
     provider = attributes.take(to_str, _METADATA + "ls_provider")
-    set_provider(operation, attributes, provider, _METADATA + "ls_provider")
+    set_provider(operation, provider)
     if operation.provider is not None or attributes.peek("gen_ai.system") == "langchain":
         attributes.drop("gen_ai.system")  # "langchain" is the framework, not who answered
     operation.name = attributes.take(to_str, "langsmith.trace.name")
@@ -71,7 +70,6 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     _read_content(operation, attributes)
     for name, value in attributes.take_prefix(_METADATA).items():
         operation.metadata[name] = parse_json(value)
-    semconv.fill(operation, span, attributes)
     operation.failure = _failure(span, attributes)
     if operation.failure is not None and not any(message.parts for message in operation.output or ()):
         operation.output = None  # LangChain makes an empty choice for a call that failed

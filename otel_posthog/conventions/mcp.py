@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from otel_posthog._model import Kind, Operation
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import openllmetry, semconv
+from otel_posthog.conventions import openllmetry
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_id, to_str
 
 KINDS: dict[str, Kind] = {
@@ -36,7 +36,6 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     operation.output_state = attributes.take(parse_json, "mcp.response.value")
     if openllmetry.matches(span):
         attributes.drop("traceloop.span.kind")
-    semconv.fill(operation, span, attributes)
     return operation
 
 

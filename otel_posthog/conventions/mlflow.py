@@ -12,9 +12,7 @@ import orjson
 
 from otel_posthog._model import Json, Kind, Operation, ToolCall
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, ConversionError, parse_json, to_structure
-from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import tools_of
 from otel_posthog.conventions._parts import decoded
 from otel_posthog.conventions._payloads import (
@@ -25,6 +23,7 @@ from otel_posthog.conventions._payloads import (
     read_response,
     usage_of,
 )
+from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._reprs import is_bare_object
 
 KINDS: dict[str, Kind] = {
@@ -63,7 +62,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     provider = attributes.take(unquoted, "mlflow.llm.provider")
     message_format = attributes.take(unquoted, "mlflow.message.format")
     raw = provider or message_format
-    set_provider(operation, attributes, raw if isinstance(raw, str) else None, "mlflow.message.format")
+    set_provider(operation, raw if isinstance(raw, str) else None)
     usage = attributes.take(to_structure, "mlflow.chat.tokenUsage")
     given = attributes.take(unquoted, "mlflow.spanInputs")
     answered = attributes.take(unquoted, "mlflow.spanOutputs")
@@ -87,7 +86,6 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         operation.input_state, operation.output_state = given, answered
     _read_stream(operation, span)
     attributes.drop("mlflow.traceRequestId", "mlflow.spanLogLevel")
-    semconv.fill(operation, span, attributes)
     return operation
 
 

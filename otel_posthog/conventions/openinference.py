@@ -14,7 +14,6 @@ import orjson
 
 from otel_posthog._model import Cost, Json, Kind, Message, Operation, Text, Usage
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
     ConversionError,
@@ -26,11 +25,11 @@ from otel_posthog.conventions._attributes import (
     to_str_list,
     to_structure,
 )
-from otel_posthog.conventions._common import merge_metadata, set_provider
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._openinference_state import arguments_of, documents_of, value_of
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
+from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._reprs import is_bare_object, repr_value
 
 KINDS: dict[str, Kind] = {
@@ -100,7 +99,6 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     _read_first_token(operation, span)
     if operation.is_call and operation.streaming is None and _STREAMS.search(span.name):
         operation.streaming = True
-    semconv.fill(operation, span, attributes)
     return operation
 
 
@@ -127,7 +125,7 @@ def _read_first_token(operation: Operation, span: SpanView) -> None:
 
 def _read_call(operation: Operation, attributes: Attributes) -> None:
     for name in ("llm.provider", "llm.system"):
-        set_provider(operation, attributes, attributes.take(to_str, name), name)
+        set_provider(operation, attributes.take(to_str, name))
     operation.response_model = attributes.take(
         to_str, "llm.response.model_name", "llm.model_name", "embedding.model_name", "reranker.model_name"
     )
@@ -162,8 +160,8 @@ def _read_usage(operation: Operation, attributes: Attributes) -> None:
 
 def _read_context(operation: Operation, attributes: Attributes) -> None:
     metadata = attributes.take(to_structure, "metadata")
-    if metadata is not None:
-        merge_metadata(operation, metadata)
+    if isinstance(metadata, dict):
+        operation.metadata.update(metadata)
     operation.tags = attributes.take(to_str_list, "tag.tags")
     operation.prompt_name = attributes.take(to_str, "prompt.name", "prompt.id")
     operation.prompt_version = attributes.take(parse_json, "llm.prompt_template.version")

@@ -6,11 +6,11 @@ Traceloop SDK 0.62, as recorded. Current versions write the GenAI conventions, w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from otel_posthog._model import Json, Kind, Message, Operation, Reasoning
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
     ConversionError,
@@ -77,12 +77,16 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     operation.prompt_version = attributes.take(parse_json, "traceloop.prompt.version")
     _read_association(operation, attributes)
     _read_flattened(operation, attributes)
-    semconv.fill(operation, span, attributes)
+    return operation
+
+
+def finish(operation: Operation, span: SpanView) -> Operation:
+    """States that are messages, and calls whose attributes were cut by a limit."""
     if operation.kind in ("chain", "agent"):
-        _show_messages(operation)
+        return _with_messages(operation)
     if operation.kind == "other" and (operation.input or operation.output) and operation.operation_name is None:
         # Attribute limits evict the oldest first: llm.request.type and the model go, the completion stays.
-        operation.kind = "generation"
+        return replace(operation, kind="generation")
     return operation
 
 
@@ -146,13 +150,14 @@ def _content_of_message(value: Json) -> Json:
     return made if "messages" in made else {"messages": [value]} if "content" in made else value
 
 
-def _show_messages(operation: Operation) -> None:
-    """A state that is messages alone is shown as such: the last that was asked, the last that was answered."""
-    given, returned = _messages_alone(operation.input_state), _messages_alone(operation.output_state)
-    if given and operation.input is None:
-        operation.input, operation.input_state = messages_of(given), None
-    if returned and operation.output is None:
-        operation.output, operation.output_state = messages_of(returned), None
+def _with_messages(operation: Operation) -> Operation:
+    """A state that holds messages alone becomes messages."""
+    input, output = _messages_alone(operation.input_state), _messages_alone(operation.output_state)
+    if input and operation.input is None:
+        operation = replace(operation, input=messages_of(input), input_state=None)
+    if output and operation.output is None:
+        operation = replace(operation, output=messages_of(output), output_state=None)
+    return operation
 
 
 def _messages_alone(state: Json) -> list[Json] | None:

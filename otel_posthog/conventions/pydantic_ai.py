@@ -6,6 +6,7 @@ Source: pydantic-ai 1.0 (instrumentation version 1: ``events``) and 2.68 (versio
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from otel_posthog._model import Operation, Usage
@@ -36,13 +37,30 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         _read_pydantic(operation, span, attributes)
     else:
         _read_logfire(operation, span, attributes)
-    semconv.fill(operation, span, attributes)
-    if not pydantic:
-        _settle_stream(operation, span)
-        if "{" in span.name and operation.request_model is not None:
-            # Logfire's names are templates: Chat Completion with {request_data[model]!r}
-            operation.name = f"{operation.operation_name or 'chat'} {operation.request_model}"
     return operation
+
+
+def finish(operation: Operation, span: SpanView) -> Operation:
+    """Logfire writes a streamed call twice: the request, without an answer, and a log when the stream has ended.
+
+    The log has everything, so it is the call; the two may be exported minutes apart.
+    """
+    if span.scope_name == "pydantic-ai":
+        return operation
+    if _is_request_of_a_stream(operation, span):
+        operation = replace(operation, kind="chain", streaming=True)
+    if "{" in span.name and operation.request_model is not None:
+        # Logfire's names are templates: Chat Completion with {request_data[model]!r}
+        operation = replace(operation, name=f"{operation.operation_name or 'chat'} {operation.request_model}")
+    return operation
+
+
+def _is_request_of_a_stream(operation: Operation, span: SpanView) -> bool:
+    usage = operation.usage
+    answered = operation.output or operation.response_id or (usage and (usage.input or usage.output))
+    failed = span.status_code == "ERROR" or any(event.name == "exception" for event in span.events)
+    is_request = span.attributes.get("logfire.span_type") == "span" and span.scope_name != "logfire"
+    return operation.kind == "generation" and is_request and not answered and not failed
 
 
 def _read_pydantic(operation: Operation, span: SpanView, attributes: Attributes) -> None:
@@ -120,17 +138,3 @@ def _read_raw_usage(operation: Operation, raw: Usage, summed: bool) -> None:
         raw.input = raw.output = None
         raw.cache_inside = True
     merge_usage(operation, raw)
-
-
-def _settle_stream(operation: Operation, span: SpanView) -> None:
-    """Logfire writes a streamed call twice: the request, without an answer, and a log when the stream has ended.
-
-    The log has everything, so it is the call; the two may be exported minutes apart.
-    """
-    usage = operation.usage
-    answered = operation.output or operation.response_id or (usage and (usage.input or usage.output))
-    failed = span.status_code == "ERROR" or any(event.name == "exception" for event in span.events)
-    is_request = span.attributes.get("logfire.span_type") == "span" and span.scope_name != "logfire"
-    if operation.kind == "generation" and is_request and not answered and not failed:
-        operation.kind = "chain"
-        operation.streaming = True

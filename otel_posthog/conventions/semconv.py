@@ -1,8 +1,8 @@
 """OpenTelemetry's GenAI semantic conventions, every published generation.
 
 Sources: semantic conventions 1.27 to 1.36 (``gen_ai.system``, ``gen_ai.*.message`` events, ``gen_ai.prompt``), 1.37 and
-later (``gen_ai.provider.name``, ``gen_ai.input.messages``, ``gen_ai.client.inference.operation.details``). Readers of
-other conventions that also write ``gen_ai.*`` end with :func:`fill`, which sets only what is still unknown.
+later (``gen_ai.provider.name``, ``gen_ai.input.messages``, ``gen_ai.client.inference.operation.details``). Other
+conventions may write ``gen_ai.*`` as well: the registry parses those too, and completes the specific operation.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from otel_posthog.conventions._attributes import (
     to_str_list,
     to_structure,
 )
-from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import legacy_messages, messages_of, system_of, tools_of
 from otel_posthog.conventions._parts import text_in
+from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._semconv_tables import (
     ACTORS,
@@ -41,8 +41,8 @@ from otel_posthog.conventions._semconv_tables import (
 )
 
 # State of whatever is no call of a model.
-_GIVEN = ("gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.retrieval.query.text", "gen_ai.task.input")
-_ANSWERED = ("gen_ai.tool.call.result", "gen_ai.tool.output", "gen_ai.retrieval.documents", "gen_ai.task.output")
+_INPUTS = ("gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.retrieval.query.text", "gen_ai.task.input")
+_OUTPUTS = ("gen_ai.tool.call.result", "gen_ai.tool.output", "gen_ai.retrieval.documents", "gen_ai.task.output")
 
 DETAILS = "gen_ai.client.inference.operation.details"
 
@@ -57,30 +57,28 @@ def matches(span: SpanView) -> bool:
     return any(event.name.startswith("gen_ai.") for event in (*span.logs, *span.events))
 
 
-def parse(span: SpanView, attributes: Attributes) -> Operation:
-    """The operation of a span of the GenAI semantic conventions."""
-    operation = Operation(kind="other")
-    fill(operation, span, attributes)
-    return operation
+def parse(span: SpanView, attributes: Attributes, kind: Kind = "other") -> Operation:
+    """The operation of a span of the GenAI semantic conventions.
 
-
-def fill(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    """Complete an operation with ``gen_ai.*`` attributes, span events and log records, where it lacks them."""
+    ``kind`` is what a more specific convention on the same span says, ``other`` if it does not.
+    """
     on_span = frozenset(attributes.left)
     for event in (*span.events, *span.logs):
         if event.name == DETAILS:
             _merge_details(event, attributes, on_span)
-    _fill_kind(operation, span, attributes)
-    _fill_call(operation, span, attributes)
-    _fill_usage(operation, span, attributes)
-    _fill_messages(operation, span, attributes)
-    if operation.kind in ("generation", "embedding"):
-        return
-    given, answered = attributes.take(parse_quoted_json, *_GIVEN), attributes.take(parse_quoted_json, *_ANSWERED)
-    operation.input_state = given if operation.input_state is None else operation.input_state
-    operation.output_state = answered if operation.output_state is None else operation.output_state
-    if operation.kind == "tool":
-        _tool_events(operation)
+    operation_name = attributes.take(to_str, "gen_ai.operation.name", "llm.request.type")
+    if kind == "other":
+        kind = _kind(operation_name, span, attributes)
+    operation = Operation(kind, operation_name=operation_name)
+    _read_call(operation, span, attributes)
+    _read_usage(operation, span, attributes)
+    _read_messages(operation, span, attributes)
+    if not operation.is_call:
+        operation.input_state = attributes.take(parse_quoted_json, *_INPUTS)
+        operation.output_state = attributes.take(parse_quoted_json, *_OUTPUTS)
+        if kind == "tool":
+            _tool_events(operation)
+    return operation
 
 
 def _merge_details(event: EventView, attributes: Attributes, on_span: frozenset[str]) -> None:
@@ -101,18 +99,12 @@ def _merge_details(event: EventView, attributes: Attributes, on_span: frozenset[
                 attributes.left[name] = [*known, *(message for message in added if message not in known)]
 
 
-def _fill_kind(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    name = attributes.take(to_str, "gen_ai.operation.name", "llm.request.type")
-    operation.operation_name = operation.operation_name or name
-    if operation.kind != "other":
-        return
-    if name is None:
-        # Attribute limits evict the oldest attributes first; the spec names spans "{operation} {model or target}".
-        name = span.name.partition(" ")[0]
-    kind = KINDS.get(name)
-    if kind is None and operation.operation_name is None:
+def _kind(operation_name: str | None, span: SpanView, attributes: Attributes) -> Kind:
+    # Attribute limits evict the oldest attributes first; the spec names spans "{operation} {model or target}".
+    kind = KINDS.get(operation_name or span.name.partition(" ")[0])
+    if kind is None and operation_name is None:
         kind = _kind_by_content(attributes)
-    operation.kind = kind or "other"
+    return kind or "other"
 
 
 def _kind_by_content(attributes: Attributes) -> Kind | None:
@@ -129,28 +121,20 @@ def _kind_by_content(attributes: Attributes) -> Kind | None:
     return "agent" if "gen_ai.agent.name" in attributes else None
 
 
-def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> None:
+def _read_call(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     for name in ("gen_ai.provider.name", "gen_ai.system"):
-        set_provider(operation, attributes, attributes.take(to_str, name), name)
-    request_model = attributes.take(to_str, "gen_ai.request.model")
-    operation.request_model = operation.request_model or request_model
-    response_model = attributes.take(to_str, "gen_ai.response.model")
-    operation.response_model = operation.response_model or response_model
-    if operation.request_model is None and operation.response_model is None and operation.kind == "generation":
-        operation.request_model = _model_in_name(span.name)
-    response_id = attributes.take(to_id, "gen_ai.response.id")
-    operation.response_id = operation.response_id or response_id
-    base_url = attributes.take(to_str, "gen_ai.openai.api_base", "gen_ai.request.base_url")
-    operation.base_url = operation.base_url or base_url
-    operation.parameters = {**attributes.take_all(PARAMETERS_INDEX), **operation.parameters}
-    streaming = attributes.take(
+        set_provider(operation, attributes.take(to_str, name))
+    operation.request_model = attributes.take(to_str, "gen_ai.request.model")
+    operation.response_model = attributes.take(to_str, "gen_ai.response.model")
+    operation.response_id = attributes.take(to_id, "gen_ai.response.id")
+    operation.base_url = attributes.take(to_str, "gen_ai.openai.api_base", "gen_ai.request.base_url")
+    operation.parameters = attributes.take_all(PARAMETERS_INDEX)
+    operation.streaming = attributes.take(
         to_bool, "gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.request.is_stream", "llm.is_streaming"
     )
-    operation.streaming = streaming if operation.streaming is None else operation.streaming
-    _fill_first_token(operation, span, attributes)
+    _read_first_token(operation, span, attributes)
     operation.finish_reasons = (
-        operation.finish_reasons
-        or attributes.take(
+        attributes.take(
             to_str_list,
             "gen_ai.response.finish_reasons",
             "gen_ai.response.finish_reason",
@@ -159,25 +143,21 @@ def _fill_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
         or []
     )
     attributes.drop("gen_ai.response.finish_reasons", "anthropic.message.stop_reason")
-    acting = attributes.peek(ACTORS.get(operation.kind, ""))
-    operation.name = operation.name or (acting if isinstance(acting, str) and acting else None)
-    if operation.tools is None:
-        found = attributes.take(structure_or_prefix, "gen_ai.tool.definitions", "gen_ai.request.tools")
-        operation.tools = tools_of(found)
+    actor = attributes.peek(ACTORS.get(operation.kind, ""))
+    operation.name = actor if isinstance(actor, str) and actor else None
+    operation.tools = tools_of(attributes.take(structure_or_prefix, "gen_ai.tool.definitions", "gen_ai.request.tools"))
     attributes.drop("gen_ai.tool.definitions")
-    prompt = attributes.take(to_str, "gen_ai.prompt.name")
-    operation.prompt_name = operation.prompt_name or prompt
-    version = attributes.take(parse_json, "gen_ai.prompt.version")
-    operation.prompt_version = version if operation.prompt_version is None else operation.prompt_version
+    operation.prompt_name = attributes.take(to_str, "gen_ai.prompt.name")
+    operation.prompt_version = attributes.take(parse_json, "gen_ai.prompt.version")
 
 
-def _model_in_name(name: str) -> str | None:
+def model_in_name(name: str) -> str | None:
     """The spec's span name is "{operation} {model}": the model, where attribute limits took the attribute."""
     operation, _, model = name.partition(" ")
     return model if operation in KINDS and model and " " not in model else None
 
 
-def _fill_first_token(operation: Operation, span: SpanView, attributes: Attributes) -> None:
+def _read_first_token(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     """Seconds to the first chunk. Strands writes milliseconds; OpenLIT writes it for calls that did not stream."""
     if operation.streaming is None and "gen_ai.client.operation.time_to_first_chunk" in attributes:
         operation.streaming = True  # Pydantic AI and the AI SDK write it for streams alone
@@ -190,54 +170,56 @@ def _fill_first_token(operation: Operation, span: SpanView, attributes: Attribut
     at_server = attributes.take(to_number, "gen_ai.server.time_to_first_token")
     if seconds is None and at_server is not None:
         seconds = at_server / 1000 if span.scope_name.startswith("strands.") else at_server
-    if seconds is not None and seconds >= 0 and operation.time_to_first_token is None:
+    if seconds is not None and seconds >= 0:
         operation.time_to_first_token = seconds
 
 
-def _fill_usage(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    if operation.usage is None:
-        operation.usage = Usage(
-            cache_inside=not span.scope_name.startswith(CACHE_OUTSIDE_SCOPES),
-            reasoning_inside=not span.scope_name.startswith(REASONING_OUTSIDE_SCOPES),
-        )
-    for field, count in attributes.take_all(USAGE_INDEX).items():
-        if getattr(operation.usage, field) is None:
-            setattr(operation.usage, field, count)
-    operation.usage.by_modality = {**attributes.take_all(MODALITIES_INDEX), **operation.usage.by_modality}
+def _read_usage(operation: Operation, span: SpanView, attributes: Attributes) -> None:
+    usage = operation.usage = Usage(
+        **attributes.take_all(USAGE_INDEX),
+        cache_inside=not span.scope_name.startswith(CACHE_OUTSIDE_SCOPES),
+        reasoning_inside=not span.scope_name.startswith(REASONING_OUTSIDE_SCOPES),
+        by_modality=attributes.take_all(MODALITIES_INDEX),
+    )
     amounts = attributes.take_all(COST_INDEX)
-    if operation.cost is None and amounts:
-        operation.cost = Cost(**amounts)
-        if operation.cost.total == 0 and operation.usage.input is None and operation.usage.output is None:
-            operation.cost = None  # Pydantic AI 1.39: the price of tokens that it did not count
-        elif span.scope_name.startswith("openlit.") and _cost_is_a_guess(operation.cost, operation.usage):
-            # OpenLIT prices cached tokens in full, and a model it does not know at 0: PostHog's own price is truer.
-            attributes.left["gen_ai.usage.cost"] = operation.cost.total
-            operation.cost = None
+    if not amounts:
+        return
+    cost = Cost(**amounts)
+    if cost.total == 0 and usage.input is None and usage.output is None:
+        return  # Pydantic AI 1.39: the price of tokens that it did not count
+    if span.scope_name.startswith("openlit.") and _is_an_estimate(cost, usage):
+        # OpenLIT prices cached tokens in full, and a model it does not know at 0: PostHog's own price is truer.
+        attributes.left["gen_ai.usage.cost"] = cost.total
+        return
+    operation.cost = cost
 
 
-def _cost_is_a_guess(cost: Cost, usage: Usage) -> bool:
+def _is_an_estimate(cost: Cost, usage: Usage) -> bool:
     return not cost.total or bool(usage.cache_read or usage.cache_write)
 
 
-def _fill_messages(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    given = _messages(operation, attributes, ("gen_ai.input.messages", "gen_ai.prompt"), "user")
-    answered = _messages(operation, attributes, ("gen_ai.output.messages", "gen_ai.completion"), "assistant")
+def _read_messages(operation: Operation, span: SpanView, attributes: Attributes) -> None:
+    input = _messages(operation, attributes, ("gen_ai.input.messages", "gen_ai.prompt"), "user")
+    output = _messages(operation, attributes, ("gen_ai.output.messages", "gen_ai.completion"), "assistant")
     instructions = attributes.take(text_or_structure, "gen_ai.system_instructions", "gen_ai.agent.instructions")
-    legacy_in, legacy_out = legacy_messages(span.logs or span.events)
-    if not (legacy_in or legacy_out) and span.logs and span.events:
-        legacy_in, legacy_out = legacy_messages(span.events)
-    given = given or legacy_in or _content_events(span, "gen_ai.content.prompt", "gen_ai.prompt", "user")
-    answered = (
-        answered or legacy_out or _content_events(span, "gen_ai.content.completion", "gen_ai.completion", "assistant")
-    )
+    if span.logs or span.events:
+        legacy_input, legacy_output = legacy_messages(span.logs or span.events)
+        if not (legacy_input or legacy_output) and span.logs and span.events:
+            legacy_input, legacy_output = legacy_messages(span.events)
+        input = input or legacy_input or _content_events(span, "gen_ai.content.prompt", "gen_ai.prompt", "user")
+        output = (
+            output
+            or legacy_output
+            or _content_events(span, "gen_ai.content.completion", "gen_ai.completion", "assistant")
+        )
     system = system_of(instructions)
-    if system and not _holds(given, system):
-        given = [*system, *(given or [])]
-    thoughts = attributes.take(to_str, "gen_ai.content.reasoning")  # OpenLIT
-    if thoughts is not None and answered:
-        answered[-1].parts.insert(0, Reasoning(thoughts))
-    operation.input = operation.input or given or None
-    operation.output = operation.output or answered or None
+    if system and not _holds(input, system):
+        input = [*system, *(input or [])]
+    reasoning = attributes.take(to_str, "gen_ai.content.reasoning")  # OpenLIT
+    if reasoning is not None and output:
+        output[-1].parts.insert(0, Reasoning(reasoning))
+    operation.input = input or None
+    operation.output = output or None
 
 
 def structure_or_prefix(value: Any) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 
 from otel_posthog._model import Json, Kind, Message, Operation, Reasoning, Text, Usage
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import (
     Attributes,
     index_of,
@@ -24,10 +23,10 @@ from otel_posthog.conventions._attributes import (
     to_str_list,
     to_structure,
 )
-from otel_posthog.conventions._common import set_provider
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first, parts_of, tool_call
 from otel_posthog.conventions._payloads import usage_of
+from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._recovery import json_prefix
 
 # What the app says of the call: metadata until version 6, context since version 7.
@@ -81,7 +80,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         operation_id = span.name
     kind: Kind = _kind(operation_id) if operation_id else "other"
     operation = Operation(kind=kind, framework="vercel", operation_name=operation_id)
-    set_provider(operation, attributes, attributes.take(to_str, "ai.model.provider"), "ai.model.provider")
+    set_provider(operation, attributes.take(to_str, "ai.model.provider"))
     operation.request_model = attributes.take(to_str, "ai.model.id")
     operation.response_model = attributes.take(to_str, "ai.response.model")
     operation.response_id = attributes.take(to_id, "ai.response.id")
@@ -105,7 +104,6 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     else:
         _read_content(operation, attributes)
     attributes.drop("operation.name", "resource.name")
-    semconv.fill(operation, span, attributes)
     return operation
 
 
@@ -167,7 +165,7 @@ def _read_metadata(operation: Operation, attributes: Attributes) -> None:
             operation.tags = attributes_tags(value)
             continue
         elif key.startswith("$"):
-            operation.stated[key] = value
+            operation.overrides[key] = value
             continue
         operation.metadata[key] = value
 

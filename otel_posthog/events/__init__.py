@@ -176,7 +176,7 @@ def _pass_through(properties: dict[str, Json], operation: Operation, span: SpanV
 
 def _let_the_app_win(properties: dict[str, Json], operation: Operation, content: bool) -> None:
     """Properties that the app stated by their PostHog name, last; content stays out if content is off."""
-    for name, value in operation.stated.items():
+    for name, value in operation.overrides.items():
         if content:
             properties[name] = value
         elif name not in _CONTENT_PROPERTIES and (kept := silent_stated(name, value)) is not None:

@@ -97,9 +97,9 @@ class Privacy:
         op.parameters = self._value(op.parameters, "parameters")
         op.prompt_version = self._value(op.prompt_version, "prompt")
         op.unmapped = {name: self._value(value, name) for name, value in op.unmapped.items()}
-        op.stated = {
+        op.overrides = {
             name: self._value(value, name) if self._is_content(name) or not name.startswith("$") else value
-            for name, value in op.stated.items()
+            for name, value in op.overrides.items()
         }
         op.name = self.name(op.name)
         op.prompt_name = self._optional(op.prompt_name, "prompt")

@@ -121,7 +121,7 @@ def _inherit(node: Node, by_id: Mapping[Id, Node], known: dict[Id, Identity]) ->
         operation.user = operation.user or usable(ambient.distinct_id)
         operation.session = operation.session or ambient.session_id
         operation.groups = operation.groups or ambient.groups
-        operation.stated = {**ambient.properties, **operation.stated}
+        operation.overrides = {**ambient.properties, **operation.overrides}
     if not (operation.user and operation.session):
         user, session = _identity_above(node, by_id, known)
         operation.user = operation.user or user

@@ -159,7 +159,7 @@ def _merge(outer: Node, inner: Node, alone: bool = True) -> None:
 
 _NOT_SHARED = frozenset(
     ("kind", "name", "operation_name", "latency", "unmapped", "failure", "http_status", "usage", "cost", "parameters",
-     "metadata", "stated", "truncated", "input", "output", "input_state", "output_state")
+     "metadata", "overrides", "truncated", "input", "output", "input_state", "output_state")
 )  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def complete_from(inner: Operation, outer: Operation, alone: bool = True) -> Non
         known, more = getattr(inner, side), getattr(outer, side)
         if more and (not known or inner.truncated):
             setattr(inner, side, more)
-    for name in ("parameters", "metadata", "stated"):
+    for name in ("parameters", "metadata", "overrides"):
         setattr(inner, name, {**getattr(outer, name), **getattr(inner, name)})
     if not alone:
         return
