@@ -16,7 +16,10 @@ PACKAGE = Path(otel_posthog.__file__).parent
 # Which rooms a room may import from; a file is in the room of its folder, or its own.
 ALLOWED: dict[str, set[str]] = {
     "_version": set(),
-    "settings": set(),
+    "_checks": set(),
+    "_environment": set(),
+    "_options": set(),
+    "settings": {"_checks", "_environment", "_options"},
     "_spans": set(),
     "_model": set(),
     "_distinct_ids": set(),

@@ -207,7 +207,7 @@ except ConfigurationError as error:
     print(error)
 assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 """
-    assert run(posthog, code).startswith("timeout is 'soon'")
+    assert run(posthog, code).startswith("timeout must be a number of seconds")
 
 
 def test_a_global_provider_that_is_not_the_sdks_is_refused(posthog: LocalPostHog) -> None:

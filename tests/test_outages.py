@@ -128,7 +128,7 @@ def test_the_queue_is_bounded_and_says_what_it_costs(
 
 def test_the_queue_is_bounded_in_bytes(posthog: LocalPostHog, app_for: MakeApp) -> None:
     posthog.faults = [Fault.parse("503:retry-after=60")]
-    processor, tracer = app_for(posthog, max_queue_bytes=1024 * 1024)
+    processor, tracer = app_for(posthog, max_memory_bytes=1024 * 1024)
     call(tracer)
     wait_until(posthog.requests)
     for _ in range(100):

@@ -84,7 +84,7 @@ LOADS: dict[str, Callable[[Tracer, int], int]] = {
 
 def run(mode: Mode, load: Callable[[Tracer, int], int], scale: Scale) -> Result:
     """A load in this process, and a flush at its end."""
-    options = {"max_queue_size": 10 * scale.spans, "max_queue_bytes": 2**31, **dict(mode.options)}
+    options = {"max_queue_size": 10 * scale.spans, "max_memory_bytes": 2**31, **dict(mode.options)}
     with LocalPostHog(faults=mode.faults) as posthog:
         host = posthog.url  # which it has not while it is away
         with mode.disturb(posthog, scale.seconds):
