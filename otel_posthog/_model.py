@@ -126,6 +126,7 @@ class Usage:
     cache_write: int | None = None
     cache_write_5m: int | None = None
     cache_write_1h: int | None = None
+    uncached: int | None = None  # input without the cache, where that is recorded as well
     reasoning: int | None = None
     cache_inside: bool = True
     reasoning_inside: bool = True

@@ -64,7 +64,7 @@ def test_a_genkit_model_call() -> None:
             "content": [{"type": "text", "text": "24 C."}, {"type": "function", "id": "c2", "function": function}],
         }
     ]
-    assert (properties["$ai_input_tokens"], properties["$ai_output_tokens"]) == (18, 211)
+    assert (properties["$ai_input_tokens"], properties["$ai_output_tokens"]) == (18, 19)
     assert (properties["$ai_temperature"], properties["$ai_max_tokens"]) == (0.2, 64)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otel_posthog._model import Operation, Usage
-from otel_posthog.conventions._payloads import usage_of
+from otel_posthog.conventions._usage import field_of, settled, usage_of
 from otel_posthog.events.usage import token_properties
 from tests.support.made import made_span
 from tests.support.mapping import events_of
@@ -15,7 +15,8 @@ from tests.support.truth import billed_input
 
 
 def priced(usage: Usage, provider: str = "openai", model: str = "gpt-4o") -> dict[str, Any]:
-    return token_properties(Operation(kind="generation", provider=provider, request_model=model, usage=usage))
+    known = settled(usage, provider == "gemini")
+    return token_properties(Operation(kind="generation", provider=provider, request_model=model, usage=known))
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "bedrock"])
@@ -128,10 +129,96 @@ def test_what_is_no_count_is_absent(value: Any) -> None:
         Usage(input=18, output=19, total=37, reasoning=192),
     ],
 )
-def test_the_thoughts_of_gemini_are_output_however_they_were_counted(usage: Usage) -> None:
+def test_the_thoughts_of_gemini_are_beside_the_output_however_they_were_counted(usage: Usage) -> None:
     properties = priced(usage, "gemini", "gemini-2.5-pro")
-    assert (properties["$ai_output_tokens"], properties["$ai_reasoning_tokens"]) == (211, 192)
+    assert (properties["$ai_output_tokens"], properties["$ai_reasoning_tokens"]) == (19, 192)
     assert properties["$ai_total_tokens"] == 229
+
+
+@pytest.mark.parametrize(
+    ("model", "output"),
+    [
+        ("gemini-2.5-flash", 19),
+        ("google/gemini-3-pro-preview", 19),
+        ("gemini-3.1-flash", 19),
+        ("gemini-2.0-flash-thinking", 211),
+        ("o4-mini", 211),
+    ],
+)
+def test_posthog_adds_the_reasoning_of_some_models_to_their_output(model: str, output: int) -> None:
+    assert priced(Usage(output=211, reasoning=192), "x", model)["$ai_output_tokens"] == output
+
+
+@pytest.mark.parametrize(
+    ("counts", "input"),
+    [
+        ({"total": 2100}, 1200),  # 1200 + 100 + 800
+        ({"total": 1300}, 400),
+        ({"uncached": 1200}, 1200),
+        ({"uncached": 400}, 400),
+        ({}, 400),
+    ],
+)
+def test_the_other_counts_show_whether_the_cache_is_inside(counts: dict[str, int], input: int) -> None:
+    properties = priced(Usage(input=1200, output=100, cache_read=800, **counts), "anthropic", "claude-sonnet-4-5")
+    assert properties["$ai_input_tokens"] == input
+
+
+def test_cache_writes_of_other_models_are_inside_since_posthog_has_no_price_for_them() -> None:
+    properties = priced(Usage(input=100, cache_read=800, cache_write=50, cache_inside=False), "qwen", "qwen3-max")
+    assert (properties["$ai_input_tokens"], properties["$ai_cache_reporting_exclusive"]) == (950, False)
+
+
+@pytest.mark.parametrize("text", [19, 211])
+def test_text_output_is_sent_only_if_it_is_all_that_is_billed(text: int) -> None:
+    properties = priced(Usage(output=211, reasoning=192, by_modality={("text", "output"): text}))
+    assert properties.get("$ai_text_output_tokens") == (211 if text == 211 else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("gen_ai.usage.cache_read_tokens", "cache_read"),
+        ("gen_ai.usage.input_cached_tokens", "cache_read"),
+        ("gen_ai.usage.input_cache_read_tokens", "cache_read"),
+        ("gen_ai.usage.cached_tokens", "cache_read"),
+        ("gen_ai.usage.cached_prompt_text_tokens", "cache_read"),
+        ("gen_ai.usage.prompt_cache_hit_tokens", "cache_read"),
+        ("gen_ai.usage.prompt_cache_miss_tokens", "uncached"),
+        ("ai.usage.inputTokenDetails.noCacheTokens", "uncached"),
+        ("gen_ai.usage.cache_write_tokens", "cache_write"),
+        ("input_cache_creation_5m", "cache_write_5m"),
+        ("cache_creation.ephemeral_1h_input_tokens", "cache_write_1h"),
+        ("cached_tokens_details.audio_tokens", "cache_read_audio"),
+        ("llm.token_count.completion_details.reasoning", "reasoning"),
+        ("thoughtsTokenCount", "reasoning"),
+        ("prompt_eval_count", "input"),
+        ("candidatesTokenCount", "output"),
+        ("completion_tokens_details.audio_tokens", ("audio", "output")),
+        ("server_tool_use.web_search_requests", "web_searches"),
+        ("gen_ai.usage.cost", None),
+        ("cache_discount", None),
+        ("prompt_time", None),
+        ("completion_tokens_details.accepted_prediction_tokens", None),
+        ("gen_ai.usage.details.input_tokens", None),
+    ],
+)
+def test_counts_are_recognised_by_the_words_of_their_names(name: str, field: Any) -> None:
+    assert field_of(name) == field
+
+
+def test_usage_by_modality_of_gemini() -> None:
+    usage = usage_of(
+        {
+            "promptTokenCount": 110,
+            "promptTokensDetails": [
+                {"modality": "TEXT", "tokenCount": 10},
+                {"modality": "AUDIO", "tokenCount": 100},
+            ],
+            "toolUsePromptTokenCount": 5,
+        }
+    )
+    assert (usage.input, usage.by_modality) == (115, {("text", "input"): 10, ("audio", "input"): 100})
 
 
 def test_fewer_thoughts_than_output_are_outside_where_the_convention_says_so() -> None:

@@ -12,7 +12,8 @@ from otel_posthog.conventions import posthog
 from otel_posthog.conventions._attributes import Attributes, to_id, to_int, to_str
 from otel_posthog.conventions._failures import failure_of, http_status
 from otel_posthog.conventions._identity import SESSION_ATTRIBUTES, USER_ATTRIBUTES
-from otel_posthog.conventions._providers import maker_of, provider_of_scope
+from otel_posthog.conventions._providers import GOOGLE, maker_of, model_name, provider_of_scope
+from otel_posthog.conventions._usage import settled
 from otel_posthog.conventions.semconv import model_in_name
 
 _USAGE_FIELDS = tuple(field.name for field in fields(Usage) if field.default is None)
@@ -60,6 +61,8 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
     posthog.overrides(operation, attributes)
     if operation.kind == "generation" and operation.request_model is None and operation.response_model is None:
         operation.request_model = model_in_name(span.name)
+    operation.request_model = model_name(operation.request_model)
+    operation.response_model = model_name(operation.response_model)
     operation.finish_reasons = [_finish_reason(reason) for reason in operation.finish_reasons if reason]
     operation.output = _with_finish_reasons(operation.output)
     if operation.http_status is None:
@@ -76,6 +79,8 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
         operation.provider = provider_of_scope(span.scope_name) or maker_of(
             operation.response_model or operation.request_model
         )
+    if operation.usage is not None:
+        operation.usage = settled(operation.usage, operation.provider in GOOGLE)
     users = [usable(attributes.take(to_id, name)) for name in USER_ATTRIBUTES]
     operation.user = next(filter(None, users), usable(operation.user))
     sessions = [attributes.take(to_id, name) for name in SESSION_ATTRIBUTES]

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from otel_posthog._model import Json, Message, Operation, Usage
+from otel_posthog._model import Json, Message, Operation
 from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
 from otel_posthog.conventions._messages import messages_of, system_of, tools_of
 from otel_posthog.conventions._parts import first
+from otel_posthog.conventions._usage import merge_usage, usage_of
 
 _CONTENT_OF_REQUEST = ("messages", "input", "prompt", "contents", "content", "system", "instructions", "tools",
                        "functions", "system_instruction", "systemInstruction", "system_prompt", "config")  # fmt: skip
@@ -173,93 +174,6 @@ def _choice(choice: Json) -> Json:
     if isinstance(choice.get("text"), str):
         return {"role": "assistant", "content": choice["text"], "finish_reason": choice.get("finish_reason")}
     return choice
-
-
-# Usage objects: field -> paths, in the order in which they are tried.
-_USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("input", ("prompt_tokens", "input_tokens", "inputTokens", "promptTokens", "promptTokenCount",
-               "prompt_token_count", "input", "inputTokenCount")),
-    ("output", ("completion_tokens", "output_tokens", "outputTokens", "completionTokens", "candidatesTokenCount",
-                "candidates_token_count", "output", "outputTokenCount")),
-    ("total", ("total_tokens", "totalTokens", "totalTokenCount", "total_token_count", "total")),
-    ("cache_read", ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount",
-                    "prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens",
-                    "input_token_details.cache_read", "inputTokenDetails.cacheReadTokens", "cachedInputTokens",
-                    "cachedContentTokenCount", "cached_content_token_count", "cached_tokens",
-                    "input_cached_tokens", "input_cache_read")),
-    ("cache_write", ("cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount",
-                     "input_token_details.cache_creation", "inputTokenDetails.cacheWriteTokens",
-                     "prompt_tokens_details.cache_write_tokens", "input_tokens_details.cache_write_tokens",
-                     "prompt_tokens_details.cache_creation_tokens", "input_cache_creation")),
-    ("cache_write_5m", ("cache_creation.ephemeral_5m_input_tokens",
-                        "input_token_details.ephemeral_5m_input_tokens")),
-    ("cache_write_1h", ("cache_creation.ephemeral_1h_input_tokens",
-                        "input_token_details.ephemeral_1h_input_tokens")),
-    ("reasoning", ("completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens",
-                   "output_token_details.reasoning", "outputTokenDetails.reasoningTokens", "reasoningTokens",
-                   "reasoning_tokens", "thoughtsTokenCount", "thoughts_token_count", "output_reasoning_tokens",
-                   "output_reasoning")),
-    ("web_searches", ("server_tool_use.web_search_requests",)),
-)  # fmt: skip
-
-_USAGE_BY_MODALITY = (
-    (("audio", "input"), ("prompt_tokens_details.audio_tokens", "input_token_details.audio")),
-    (("audio", "output"), ("completion_tokens_details.audio_tokens", "output_token_details.audio")),
-    (("image", "input"), ("prompt_tokens_details.image_tokens", "input_tokens_details.image_tokens")),
-)
-
-# Keys that only a provider counting the cache outside its input writes (Anthropic's API, Bedrock's Converse).
-_OUTSIDE_KEYS = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
-
-
-def usage_of(stated: Mapping[str, Any]) -> Usage:
-    """A provider's usage object as neutral counts."""
-    usage = Usage()
-    for field, paths in _USAGE:
-        setattr(usage, field, _count(stated, paths))
-    lives = (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
-    if lives and not usage.cache_write:
-        usage.cache_write = lives  # LangChain then says 0
-    for key, paths in _USAGE_BY_MODALITY:
-        count = _count(stated, paths)
-        if count is not None:
-            usage.by_modality[key] = count
-    # OpenAI-shaped objects of wrappers (LiteLLM) repeat Anthropic's names and count inside all the same.
-    usage.cache_inside = "prompt_tokens" in stated or not any(key in stated for key in _OUTSIDE_KEYS)
-    if usage.total is not None and usage.total == (usage.input or 0) + (usage.output or 0):
-        usage.cache_inside = True  # a total without the cache can only hold it in the input
-    return usage
-
-
-def _count(stated: Mapping[str, Any], paths: tuple[str, ...]) -> int | None:
-    for path in paths:
-        value: Any = stated.get(path)
-        if value is None and "." in path:
-            outer, _, inner = path.partition(".")
-            below = stated.get(outer)
-            value = below.get(inner) if isinstance(below, Mapping) else None
-        if value is None:
-            continue
-        try:
-            return to_int(value)
-        except ConversionError:
-            continue
-    return None
-
-
-def merge_usage(operation: Operation, usage: Usage) -> None:
-    """Add what is not known yet. Where the input is known already, its own rule for the cache stays."""
-    known = operation.usage
-    if known is None:
-        operation.usage = usage
-        return
-    if known.input is None:
-        known.cache_inside = usage.cache_inside
-    for field, _ in _USAGE:
-        if getattr(known, field) is None:
-            setattr(known, field, getattr(usage, field))
-    for key, count in usage.by_modality.items():
-        known.by_modality.setdefault(key, count)
 
 
 def looks_like_request(value: Json) -> bool:

@@ -96,6 +96,21 @@ def provider_of_scope(scope: str) -> str | None:
     return next((provider for part, provider in _SCOPE_PROVIDERS if part in scope), None)
 
 
+# The API that a client calls, which some frameworks append to the model (Mirascope 2.8: "openai/gpt-4o:completions").
+_APIS = (":completions", ":responses", ":chat")
+
+
+def model_name(raw: str | None) -> str | None:
+    """The model's name without Google's resource path or the name of an API, so that it has a price."""
+    if raw is None:
+        return None
+    for api in _APIS:
+        raw = raw.removesuffix(api)
+    return raw.rpartition("models/")[2] or raw
+
+
+GOOGLE = frozenset(("gemini", "vertex_ai"))
+
 # Names that one maker alone gives to its models.
 _MAKERS = (
     ("gpt-", "openai"),

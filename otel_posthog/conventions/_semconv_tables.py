@@ -65,52 +65,12 @@ PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
     ("tool_choice", parse_json, ("gen_ai.request.tool_choice",)),
 )  # fmt: skip
 
-# field of Usage -> attributes. Synonyms are of different generations and libraries (conventions.md, "Tokens").
-USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("input", ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")),
-    ("output", ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")),
-    ("total", ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "mistral_ai.request.total_tokens",
-               "gen_ai.client.token.usage")),
-    ("cache_read", ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-                    "gen_ai.usage.cached_input_tokens", "gen_ai.usage.details.cache_read_tokens",
-                    "gen_ai.usage.text.cache_read.input_tokens", "gen_ai.usage.details.cached_tokens",
-                    "gen_ai.usage.prompt_tokens_details.cached_tokens")),
-    ("cache_write", ("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_write.input_tokens",
-                     "gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_input_tokens",
-                     "gen_ai.usage.details.cache_write_tokens",
-                     "gen_ai.usage.details.cache_creation_input_tokens")),
-    ("cache_write_5m", ("anthropic.usage.cache_creation.ephemeral_5m_input_tokens",
-                        "gen_ai.usage.cache_creation.ephemeral_5m_input_tokens")),
-    ("cache_write_1h", ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
-                        "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens")),
-    ("reasoning", ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
-                   "gen_ai.usage.details.reasoning_tokens", "gen_ai.usage.thoughts_tokens",
-                   "gen_ai.usage.completion_tokens_details.reasoning_tokens",
-                   "gen_ai.usage.details.thoughts_tokens")),
-    ("cache_read_audio", ("gen_ai.usage.audio.cache_read.input_tokens",)),
-    ("web_searches", ("gen_ai.usage.server_tool_use.web_search_requests",)),
-)  # fmt: skip
+# Names of token counts start with one of these; ._usage tells them apart.
+USAGE_PREFIXES = ("gen_ai.usage.", "llm.usage.", "anthropic.usage.")
+OTHER_TOTALS = ("mistral_ai.request.total_tokens", "gen_ai.client.token.usage")
 
 # Who acts in a span of this kind: its name is what people look for, not the span's.
 ACTORS: dict[Kind, str] = {"tool": "gen_ai.tool.name", "agent": "gen_ai.agent.name", "chain": "gen_ai.workflow.name"}
-
-MODALITIES = tuple(
-    ((modality, direction), f"gen_ai.usage.{modality}.{direction}_tokens")
-    for modality in ("text", "audio", "image", "video")
-    for direction in ("input", "output")
-)
-
-# Instrumentations that copy the provider's numbers where the provider counts the cache outside the input
-# (recordings: botocore 0.66b2, OpenLIT 1.45 and OpenLLMetry 0.62 for Bedrock, OpenLIT 1.45 for Anthropic).
-CACHE_OUTSIDE_SCOPES = (
-    "opentelemetry.instrumentation.botocore",
-    "opentelemetry.instrumentation.bedrock",
-    "openlit.instrumentation.anthropic",
-    "openlit.instrumentation.bedrock",
-)
-
-# Likewise where the provider counts the reasoning outside the output (recordings: OpenLIT 1.45 for Gemini).
-REASONING_OUTSIDE_SCOPES = ("openlit.instrumentation.google", "openlit.instrumentation.vertexai")
 
 COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input", ("gen_ai.cost.input_cost", "gen_ai.usage.cost.input", "gen_ai.usage.input_cost")),
@@ -119,6 +79,4 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 PARAMETERS_INDEX = index_of(*PARAMETERS)
-USAGE_INDEX = index_of(*((field, to_int, names) for field, names in USAGE))
-MODALITIES_INDEX = index_of(*((key, to_int, (name,)) for key, name in MODALITIES))
 COST_INDEX = index_of(*((field, to_number, names) for field, names in COST))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from otel_posthog._model import Operation, Usage
+from otel_posthog._model import Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
-from otel_posthog.conventions._attributes import Attributes, index_of, parse_json, to_bool, to_int, to_number, to_str
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_bool, to_int, to_number, to_str
 from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import read_request, read_response
 from otel_posthog.conventions._providers import set_provider
+from otel_posthog.conventions._usage import take_usage
 
-USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("input", ("llm.usage.prompt_tokens", "llm.usage.input_tokens", "llm.prompt_tokens", "llm.input_tokens",
-               "llm.tokens.input", "llm.token_count.input")),
-    ("output", ("llm.usage.completion_tokens", "llm.usage.output_tokens", "llm.completion_tokens",
-                "llm.output_tokens", "llm.tokens.output", "llm.token_count.output")),
-    ("total", ("llm.usage.total_tokens", "llm.total_tokens", "llm.tokens.total")),
-)  # fmt: skip
-USAGE_INDEX = index_of(*((field, to_int, names) for field, names in USAGE))
+_USAGE_PREFIXES = ("llm.usage.", "llm.token", "llm.prompt_token", "llm.completion_token", "llm.input_token",
+                   "llm.output_token", "llm.total_token", "llm.cache")  # fmt: skip
 
 PARAMETERS = (
     ("temperature", to_number, ("llm.temperature", "llm.request.temperature")),
@@ -39,10 +34,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     operation.request_model = attributes.take(to_str, "llm.request.model", "llm.model", "llm.model_name")
     operation.response_model = attributes.take(to_str, "llm.response.model")
     operation.streaming = attributes.take(to_bool, "llm.stream", "llm.streaming", "llm.is_streaming")
-    usage = Usage()
-    for field, count in attributes.take_all(USAGE_INDEX).items():
-        setattr(usage, field, count)
-    operation.usage = usage
+    usage = operation.usage = take_usage(attributes, _USAGE_PREFIXES)
     for name, convert, names in PARAMETERS:
         value = attributes.take(convert, *names)
         if value is not None:

@@ -11,15 +11,16 @@ from typing import Any
 
 import orjson
 
-from otel_posthog._model import Failure, Json, Kind, Operation, Usage
+from otel_posthog._model import Failure, Json, Kind, Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, to_str, to_structure
 from otel_posthog.conventions._failures import http_status, status_in
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first, string
-from otel_posthog.conventions._payloads import merge_usage, read_parameters, usage_of
+from otel_posthog.conventions._payloads import read_parameters
 from otel_posthog.conventions._providers import provider_of
 from otel_posthog.conventions._recovery import json_prefix
+from otel_posthog.conventions._usage import merge_usage, usage_of
 
 KINDS: dict[str, Kind] = {
     "model": "generation",
@@ -37,15 +38,6 @@ KINDS: dict[str, Kind] = {
     "reranker": "rerank",
     "evaluator": "evaluation",
 }
-
-# Genkit's usage object. Cached tokens are inside the input, thoughts outside the output (as Gemini counts).
-USAGE = (
-    ("input", "inputTokens"),
-    ("output", "outputTokens"),
-    ("total", "totalTokens"),
-    ("cache_read", "cachedContentTokens"),
-    ("reasoning", "thoughtsTokens"),
-)
 
 
 def matches(span: SpanView) -> bool:
@@ -133,12 +125,7 @@ def _read_call(operation: Operation, given: Json, answered: Json) -> None:
         operation.finish_reasons = [reason]
     stated = response.get("usage")
     if isinstance(stated, Mapping):
-        usage = Usage()
-        for field, name in USAGE:
-            count = stated.get(name)
-            if isinstance(count, (int, float)) and not isinstance(count, bool):
-                setattr(usage, field, int(count))
-        merge_usage(operation, usage)
+        merge_usage(operation, usage_of(stated))
     for name in ("custom", "raw"):
         original = response.get(name)
         if isinstance(original, Mapping):

@@ -18,9 +18,10 @@ from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, ConversionError, to_str, to_structure
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first
-from otel_posthog.conventions._payloads import merge_usage, read_parameters, usage_of
+from otel_posthog.conventions._payloads import read_parameters
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._reprs import repr_value
+from otel_posthog.conventions._usage import merge_usage, usage_of
 
 # Component classes are named after what they are: OpenAIChatGenerator, InMemoryBM25Retriever.
 ENDINGS: tuple[tuple[str, Kind], ...] = (

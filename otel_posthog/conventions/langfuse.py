@@ -5,23 +5,18 @@ Source: langfuse 5.0.4 as recorded; its documentation "OpenTelemetry, property m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from otel_posthog._model import Cost, Failure, Json, Kind, Operation
+from otel_posthog._model import Cost, Failure, Json, Kind, Operation, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_str, to_str_list, to_structure
 from otel_posthog.conventions._failures import status_in
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import string
-from otel_posthog.conventions._payloads import (
-    looks_like_request,
-    merge_usage,
-    read_parameters,
-    read_request,
-    read_response,
-    usage_of,
-)
+from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
+from otel_posthog.conventions._usage import usage_of
 
 _OBSERVATION = "langfuse.observation."
 
@@ -53,7 +48,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         read_parameters(operation, parameters)
     usage = attributes.take(to_structure, _OBSERVATION + "usage_details")
     if isinstance(usage, dict):
-        merge_usage(operation, usage_of(usage))
+        operation.usage = _usage_of_buckets(usage)
     cost = attributes.take(to_structure, _OBSERVATION + "cost_details")
     if isinstance(cost, dict):
         operation.cost = Cost(**{field: _amount(cost.get(field)) for field in ("input", "output", "total")})
@@ -70,6 +65,22 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         operation.input_state = _arguments(given)
         operation.output_state = answered
     return operation
+
+
+def _usage_of_buckets(details: dict[str, Any]) -> Usage:
+    """Langfuse's usage types exclude each other: ``input`` is what ``input_cache_read``… leaves of it. Details that are
+    written by hand may include them instead, which their total shows.
+
+    Source: https://langfuse.com/docs/observability/features/token-and-cost-tracking
+    """
+    usage = usage_of(details)
+    counts = {name: count for name, count in details.items() if isinstance(count, int) and name != "total"}
+    parts = [name for name in counts if name.startswith(("input_", "output_")) and not name.endswith("_tokens")]
+    if not parts or usage.total not in (None, sum(counts.values())):
+        return usage
+    input = sum(count for name, count in counts.items() if name.startswith("input"))
+    output = sum(count for name, count in counts.items() if name.startswith("output"))
+    return replace(usage, input=input, output=output, cache_inside=True, reasoning_inside=True)
 
 
 def _amount(value: Any) -> float | None:

@@ -20,15 +20,9 @@ from otel_posthog.conventions._attributes import (
     to_structure,
 )
 from otel_posthog.conventions._failures import failure_of, status_in
-from otel_posthog.conventions._payloads import (
-    looks_like_request,
-    merge_usage,
-    read_parameters,
-    read_request,
-    read_response,
-    usage_of,
-)
+from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
 from otel_posthog.conventions._providers import set_provider
+from otel_posthog.conventions._usage import merge_usage, usage_of
 
 _METADATA = "langsmith.metadata."
 

@@ -15,16 +15,10 @@ from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, ConversionError, parse_json, to_structure
 from otel_posthog.conventions._messages import tools_of
 from otel_posthog.conventions._parts import decoded
-from otel_posthog.conventions._payloads import (
-    looks_like_request,
-    merge_usage,
-    read_parameters,
-    read_request,
-    read_response,
-    usage_of,
-)
+from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._reprs import is_bare_object
+from otel_posthog.conventions._usage import merge_usage, usage_of
 
 KINDS: dict[str, Kind] = {
     "LLM": "generation",

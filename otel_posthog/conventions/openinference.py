@@ -12,14 +12,12 @@ from typing import Any
 
 import orjson
 
-from otel_posthog._model import Cost, Json, Kind, Message, Operation, Text, Usage
+from otel_posthog._model import Cost, Json, Kind, Message, Operation, Text
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
     ConversionError,
-    index_of,
     parse_json,
-    to_int,
     to_number,
     to_str,
     to_str_list,
@@ -31,6 +29,7 @@ from otel_posthog.conventions._openinference_state import arguments_of, document
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._reprs import is_bare_object, repr_value
+from otel_posthog.conventions._usage import take_usage
 
 KINDS: dict[str, Kind] = {
     "LLM": "generation",
@@ -44,22 +43,6 @@ KINDS: dict[str, Kind] = {
     "EVALUATOR": "evaluation",
     "PROMPT": "prompt",
 }
-
-# Token counts include the cache, whatever the provider does (recorded: OpenAI, Anthropic, Bedrock).
-USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("input", ("llm.token_count.prompt",)),
-    ("output", ("llm.token_count.completion",)),
-    ("total", ("llm.token_count.total",)),
-    ("cache_read", ("llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input")),
-    ("cache_write", ("llm.token_count.prompt_details.cache_write",)),
-    ("reasoning", ("llm.token_count.completion_details.reasoning",)),
-)
-USAGE_INDEX = index_of(*((field, to_int, names) for field, names in USAGE))
-
-MODALITIES = (
-    (("audio", "input"), "llm.token_count.prompt_details.audio"),
-    (("audio", "output"), "llm.token_count.completion_details.audio"),
-)
 
 COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input", ("llm.cost.prompt",)),
@@ -145,14 +128,7 @@ def _read_call(operation: Operation, attributes: Attributes) -> None:
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
-    usage = Usage()
-    for field, count in attributes.take_all(USAGE_INDEX).items():
-        setattr(usage, field, count)
-    for key, name in MODALITIES:
-        count = attributes.take(to_int, name)
-        if count is not None:
-            usage.by_modality[key] = count
-    operation.usage = usage
+    operation.usage = take_usage(attributes, ("llm.token_count.",))
     amounts = {field: attributes.take(to_number, *names) for field, names in COST}
     if any(amount is not None for amount in amounts.values()):
         operation.cost = Cost(**amounts)
@@ -225,9 +201,6 @@ def _read_output(operation: Operation, answered: Any) -> None:
         with suppress(ConversionError):
             read_response(operation, repr_value(raw))
     operation.output = operation.output or messages_of(answered, "assistant")
-    usage = operation.usage
-    if usage is not None and (usage.cache_read or 0) + (usage.cache_write or 0) > (usage.input or 0):
-        usage.cache_inside = False  # more cannot be inside: the prompt's count was the provider's own
 
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:

@@ -19,6 +19,7 @@ from otel_posthog.conventions._attributes import (
     parse_quoted_json,
     to_bool,
     to_id,
+    to_int,
     to_number,
     to_plain,
     to_str,
@@ -31,14 +32,13 @@ from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._semconv_tables import (
     ACTORS,
-    CACHE_OUTSIDE_SCOPES,
     COST_INDEX,
     KINDS,
-    MODALITIES_INDEX,
+    OTHER_TOTALS,
     PARAMETERS_INDEX,
-    REASONING_OUTSIDE_SCOPES,
-    USAGE_INDEX,
+    USAGE_PREFIXES,
 )
+from otel_posthog.conventions._usage import accounting_of, take_usage
 
 # State of whatever is no call of a model.
 _INPUTS = ("gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.retrieval.query.text", "gen_ai.task.input")
@@ -175,12 +175,11 @@ def _read_first_token(operation: Operation, span: SpanView, attributes: Attribut
 
 
 def _read_usage(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    usage = operation.usage = Usage(
-        **attributes.take_all(USAGE_INDEX),
-        cache_inside=not span.scope_name.startswith(CACHE_OUTSIDE_SCOPES),
-        reasoning_inside=not span.scope_name.startswith(REASONING_OUTSIDE_SCOPES),
-        by_modality=attributes.take_all(MODALITIES_INDEX),
-    )
+    usage = operation.usage = take_usage(attributes, USAGE_PREFIXES)
+    accounting = accounting_of(span.scope_name)
+    usage.cache_inside, usage.reasoning_inside = accounting.cache_inside, accounting.reasoning_inside
+    if usage.total is None:
+        usage.total = attributes.take(to_int, *OTHER_TOTALS)
     amounts = attributes.take_all(COST_INDEX)
     if not amounts:
         return

@@ -14,7 +14,6 @@ from otel_posthog._model import Json, Kind, Message, Operation, Reasoning, Text,
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
-    index_of,
     parse_json,
     to_id,
     to_int,
@@ -25,9 +24,9 @@ from otel_posthog.conventions._attributes import (
 )
 from otel_posthog.conventions._messages import messages_of, tools_of
 from otel_posthog.conventions._parts import first, parts_of, tool_call
-from otel_posthog.conventions._payloads import usage_of
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._recovery import json_prefix
+from otel_posthog.conventions._usage import take_usage, usage_of
 
 # What the app says of the call: metadata until version 6, context since version 7.
 _METADATA = ("ai.telemetry.metadata.", "ai.settings.context.")
@@ -35,17 +34,6 @@ _METADATA = ("ai.telemetry.metadata.", "ai.settings.context.")
 # Version 7's spans, which the GenAI conventions name: by their scope, else by what stands beside those conventions.
 _SCOPE_7 = "gen_ai"
 _BESIDE_SEMCONV = ("ai.settings.context.", "ai.usage.", "ai.values")
-
-# Version 6 | version 5 | version 4
-USAGE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("input", ("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens")),
-    ("output", ("ai.usage.outputTokens", "ai.usage.completionTokens")),
-    ("total", ("ai.usage.totalTokens",)),
-    ("cache_read", ("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens")),
-    ("cache_write", ("ai.usage.inputTokenDetails.cacheWriteTokens",)),
-    ("reasoning", ("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens")),
-)
-USAGE_INDEX = index_of(*((field, to_int, names) for field, names in USAGE))
 
 # Before version 6 the provider's own metadata alone had these; the rest of their names is any provider's.
 _DETAILS = ("cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "reasoning")
@@ -121,18 +109,16 @@ def decoded(value: Any) -> Any:
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
-    usage = Usage()
-    for field, count in attributes.take_all(USAGE_INDEX).items():
-        setattr(usage, field, count)
+    embedded = attributes.take(to_int, "ai.usage.tokens")
+    usage = take_usage(attributes, ("ai.usage.",))
+    usage.input = embedded if usage.input is None else usage.input
     said = _said_by_providers(attributes.peek("ai.response.providerMetadata"))
     # Since version 6 the input is a total with details; before, it was the provider's own number.
-    itemised = "ai.usage.inputTokenDetails.noCacheTokens" in attributes
-    usage.cache_inside = itemised or _CACHE_OUTSIDE.isdisjoint((operation.provider, *said))
+    usage.cache_inside = usage.uncached is not None or _CACHE_OUTSIDE.isdisjoint((operation.provider, *said))
     for details in said.values():
         for field in _DETAILS:
             if getattr(usage, field) is None:
                 setattr(usage, field, getattr(details, field))
-    attributes.drop("ai.usage.inputTokenDetails.noCacheTokens", "ai.usage.outputTokenDetails.textTokens")
     operation.usage = usage
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.support import recordings
 from tests.support.mapping import events_of
+from tests.support.price_engine import adds_reasoning
 
 Json = Any
 
@@ -140,7 +141,7 @@ def _answered(call: dict[str, Any], telemetry: str, properties: dict[str, Any]) 
 def _tokens(call: dict[str, Any], telemetry: str, properties: dict[str, Any]) -> Iterator[Fact]:
     output = call.get("output_tokens_incl_reasoning")
     if output and f": {output}" in telemetry:
-        got = properties.get("$ai_output_tokens")
+        got = billed_output(properties)
         yield Fact(call["i"], "output tokens", got == output, got)
     whole = call.get("input_tokens_total_incl_cache")
     if whole and f": {whole}" in telemetry:
@@ -153,6 +154,12 @@ def _tokens(call: dict[str, Any], telemetry: str, properties: dict[str, Any]) ->
     ):
         if call.get(name) and f": {call[name]}" in telemetry:
             yield Fact(call["i"], name, properties.get(key) == call[name], properties.get(key))
+
+
+def billed_output(properties: dict[str, Any]) -> int:
+    """All output tokens as PostHog's price engine counts them: the reasoning of Gemini 2.5 and 3 on top."""
+    apart = adds_reasoning(properties.get("$ai_model"))
+    return int(properties.get("$ai_output_tokens") or 0) + (properties.get("$ai_reasoning_tokens") or 0) * apart
 
 
 def billed_input(properties: dict[str, Any]) -> int:
