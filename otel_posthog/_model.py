@@ -51,11 +51,12 @@ class Refusal:
 
 @dataclass(slots=True)
 class ToolCall:
-    """A tool call by the model. ``arguments`` are decoded if they were JSON."""
+    """A tool call by the model. ``arguments`` are decoded if they were JSON. ``server``: the provider runs the tool."""
 
     name: str
     arguments: Json = None
     id: str | None = None
+    server: bool = False
 
 
 @dataclass(slots=True)

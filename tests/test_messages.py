@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog._model import Message, Reasoning, Text, Tool, ToolCall
+from otel_posthog._spans import EventView
+from otel_posthog.conventions._legacy import legacy_messages
+from otel_posthog.conventions._messages import messages_in, messages_of
+from otel_posthog.conventions._tools import tools_of
 from otel_posthog.events.messages import posthog_messages, posthog_tools
 from tests.support.made import made_span
 from tests.support.mapping import events_of
@@ -246,3 +250,111 @@ def test_details_event_fills_in_what_the_span_lacks() -> None:
     )
     (event,) = events_of([span])
     assert event["properties"]["$ai_input"] == [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"plant": "fern", "height_cm": 31}',
+        "[1, 2, 3]",
+        '{"role": "admin", "name": "Ada"}',
+        '[{"name": "a"}]',
+    ],
+)
+def test_json_that_somebody_wrote_stays_the_text(text: str) -> None:
+    assert messages_in(text, "assistant") == ([Message("assistant", [Text(text)])], True)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '[{"role": "user", "content": "Hi"}]',
+        '"[{\\"role\\": \\"user\\", \\"content\\": \\"Hi\\"}]"',
+        "[{'role': 'user', 'content': 'Hi', 'name': None}]",
+        ['{"role": "user", "content": "Hi"}'],
+        ['[{"role": "user", "parts": [{"type": "text", "content": "Hi"}]}]'],
+        '"Hi"',
+        "Hi",
+        '{"messages": [{"role": "user", "content": "Hi"}], "temperature": 0}',
+        {"role": "user", "content": {"role": "user", "parts": [{"text": "Hi", "thought": None}]}},
+    ],
+)
+def test_messages_however_they_are_encoded(written: Any) -> None:
+    assert messages_in(written)[0] == [Message("user", [Text("Hi")])]
+
+
+@pytest.mark.parametrize(
+    "written", ["[]", "{}", [], '[{"role": "user", "content": "<elided>"}]', "[Scrubbed due to 'password']"]
+)
+def test_placeholders_are_no_content(written: Any) -> None:
+    found = messages_in(written)[0]
+    assert not any(message.parts for message in found or ())
+
+
+@pytest.mark.parametrize(
+    ("written", "call"),
+    [
+        (
+            {
+                "type": "server_tool_call",
+                "id": "s",
+                "name": "web_search",
+                "server_tool_call": {"type": "x", "query": "q"},
+            },
+            ToolCall("web_search", {"query": "q"}, "s", server=True),
+        ),
+        (
+            {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
+            ToolCall("web_search", {"query": "q"}, "s", server=True),
+        ),
+        (
+            {"type": "web_search_call", "id": "s", "status": "completed", "action": {"query": "q"}},
+            ToolCall("web_search", {"query": "q"}, "s", server=True),
+        ),
+        (
+            {"type": "code_interpreter_call", "id": "s", "code": "1 + 1", "outputs": []},
+            ToolCall("code_interpreter", {"code": "1 + 1"}, "s", server=True),
+        ),
+        ({"type": "custom_tool_call", "call_id": "s", "name": "f", "input": "x"}, ToolCall("f", "x", "s")),
+    ],
+)
+def test_calls_of_built_in_tools(written: dict[str, Any], call: ToolCall) -> None:
+    assert messages_of([written], "assistant") == [Message("assistant", [call])]
+
+
+def test_reasoning_details_of_openrouter() -> None:
+    details = [{"type": "reasoning.text", "text": "hm", "signature": "s"}, {"type": "reasoning.encrypted", "data": "e"}]
+    assert messages_of([{"role": "assistant", "content": "Yes.", "reasoning_details": details}]) == [
+        Message("assistant", [Reasoning("hm", "s"), Reasoning("", "e"), Text("Yes.")])
+    ]
+
+
+def test_chunks_of_a_stream_are_one_choice() -> None:
+    chunks = [{"content": "The fern "}, {"content": "is green.", "finish_reason": "STOP"}]
+    assert legacy_messages([EventView("gen_ai.choice", {}, chunk) for chunk in chunks])[1] == [
+        Message("assistant", [Text("The fern is green.")], finish_reason="STOP")
+    ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"type": "object", "properties": {}},
+        {"type": "function"},
+        {"description": "d"},
+    ],
+)
+def test_a_schema_without_a_name_is_no_tool(written: dict[str, Any]) -> None:
+    assert tools_of([written]) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '[{"name": "f", "parameters": {"type": "object"}}]',
+        ['{"type": "function", "function": {"name": "f", "parameters": "{\\"type\\": \\"object\\"}"}}'],
+        ['[{"name": "f", "input_schema": {"type": "object"}}]'],
+    ],
+)
+def test_tool_definitions_that_are_json_texts(written: Any) -> None:
+    assert tools_of(written) == [Tool("f", parameters={"type": "object"})]

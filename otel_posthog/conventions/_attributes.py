@@ -6,14 +6,12 @@ value costs its property only, and is still visible.
 
 from __future__ import annotations
 
-import ast
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import orjson
-
 from otel_posthog._model import Json
+from otel_posthog.conventions._json import loads
 
 T = TypeVar("T")
 ABSENT = object()
@@ -73,11 +71,16 @@ def to_bool(value: Any) -> bool:
     raise ConversionError
 
 
+def to_any(value: Any) -> Any:
+    """The value as it is."""
+    return value
+
+
 def parse_json(value: Any) -> Json:
     """Any JSON value; a string that is JSON of an object or a list is decoded, other text stays text."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
-            return orjson.loads(value)
+            return loads(value)
         except ValueError:
             return value
     if isinstance(value, tuple):
@@ -86,10 +89,10 @@ def parse_json(value: Any) -> Json:
 
 
 def parse_quoted_json(value: Any) -> Json:
-    """As :func:`state`; of a text that is written as JSON, with its quotes, the text."""
+    """As :func:`parse_json`; of a text that is JSON itself, with its quotes, the text."""
     if isinstance(value, str) and value[:1] == '"':
         try:
-            value = orjson.loads(value)
+            value = loads(value)
         except ValueError:
             return value
     return parse_json(value)
@@ -103,23 +106,6 @@ def to_structure(value: Any) -> Json:
     if isinstance(decoded, Mapping):
         return dict(decoded)
     raise ConversionError
-
-
-def parse_literal(value: Any) -> Json:
-    """An object or a list, as JSON or as the ``repr`` of Python values (LiteLLM, LangSmith)."""
-    if isinstance(value, str) and value[:1] in ("{", "[", "("):
-        try:
-            return orjson.loads(value)
-        except ValueError:
-            pass
-        # A bound, because literal_eval is slow and deep nesting exhausts its stack.
-        if len(value) <= 100_000:
-            try:
-                return ast.literal_eval(value)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                raise ConversionError from None
-        raise ConversionError
-    return to_structure(value)
 
 
 def to_str_list(value: Any) -> list[str]:

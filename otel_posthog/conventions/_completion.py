@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from otel_posthog._distinct_ids import usable
-from otel_posthog._model import Message, Operation, Usage
+from otel_posthog._model import Message, Operation, ToolCall, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
 from otel_posthog.conventions._attributes import Attributes, to_id, to_int, to_str
@@ -63,8 +63,8 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
         operation.request_model = model_in_name(span.name)
     operation.request_model = model_name(operation.request_model)
     operation.response_model = model_name(operation.response_model)
-    operation.finish_reasons = [_finish_reason(reason) for reason in operation.finish_reasons if reason]
-    operation.output = _with_finish_reasons(operation.output)
+    operation.finish_reasons = _finish_reasons(operation)
+    operation.input, operation.output = _with_content(operation.input), _with_content(operation.output)
     if operation.http_status is None:
         operation.http_status = attributes.take(
             lambda v: http_status(v) or to_int("?"), "http.response.status_code", "http.status_code"
@@ -81,6 +81,8 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
         )
     if operation.usage is not None:
         operation.usage = settled(operation.usage, operation.provider in GOOGLE)
+        if operation.usage.web_searches is None and operation.output:
+            operation.usage.web_searches = _web_searches(operation.output)
     users = [usable(attributes.take(to_id, name)) for name in USER_ATTRIBUTES]
     operation.user = next(filter(None, users), usable(operation.user))
     sessions = [attributes.take(to_id, name) for name in SESSION_ATTRIBUTES]
@@ -89,11 +91,23 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
     return operation
 
 
-def _with_finish_reasons(messages: list[Message] | None) -> list[Message] | None:
-    for message in messages or ():
+def _finish_reasons(operation: Operation) -> list[str]:
+    for message in operation.output or ():
         if message.finish_reason:
             message.finish_reason = _finish_reason(message.finish_reason)
-    return messages
+    reasons = [_finish_reason(reason) for reason in operation.finish_reasons if reason]
+    return reasons or [message.finish_reason for message in operation.output or () if message.finish_reason]
+
+
+def _with_content(messages: list[Message] | None) -> list[Message] | None:
+    """The messages that say anything: without content capture some libraries write empty ones."""
+    return [message for message in messages or () if message.parts or message.extra] or None
+
+
+def _web_searches(output: list[Message]) -> int | None:
+    """How often the provider searched the web: each of its calls has a price (OpenAI's responses, Anthropic)."""
+    calls = [part for message in output for part in message.parts if isinstance(part, ToolCall)]
+    return sum(call.server and call.name.startswith("web_search") for call in calls) or None
 
 
 def _finish_reason(written: str) -> str:

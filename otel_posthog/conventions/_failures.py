@@ -10,7 +10,8 @@ import re
 
 from otel_posthog._model import Failure
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions._attributes import Attributes, ConversionError, parse_literal, to_str
+from otel_posthog.conventions._attributes import Attributes, ConversionError, to_str
+from otel_posthog.conventions._reprs import parse_literal
 
 # "Error code: 429 - …" (openai, anthropic), "status_code: 429," (pydantic-ai), "HTTP 429", "429 RESOURCE_EXHAUSTED."
 # (google-genai), "'code': 429" (Google bodies).

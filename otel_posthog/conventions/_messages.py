@@ -1,30 +1,20 @@
 """Messages in the shapes that instrumentations write, as neutral messages.
 
 ``{"role", "content" | "parts", …}`` of OpenTelemetry, OpenAI, Anthropic, Gemini, Bedrock and Vercel; LangChain's
-serialised messages; the items of OpenAI's responses API; the legacy ``gen_ai.*.message`` events.
+serialised messages; the items of OpenAI's responses API.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from otel_posthog._model import (
-    Json,
-    Media,
-    Message,
-    Other,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    Tool,
-    ToolCall,
-    ToolResult,
-)
-from otel_posthog._spans import EventView
-from otel_posthog.conventions._attributes import parse_json, to_plain
-from otel_posthog.conventions._parts import first, part_of, parts_of, result_value, string, tool_call
+from otel_posthog._model import Json, Media, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from otel_posthog.conventions._attributes import ConversionError, parse_json
+from otel_posthog.conventions._parts import first, is_part, part_of, parts_of, result_value, string, tool_call
+from otel_posthog.conventions._recovery import json_prefix
+from otel_posthog.conventions._reprs import repr_value
 
 _ROLES = {
     "human": "user",
@@ -43,15 +33,17 @@ _ROLES = {
 
 _MESSAGE_KEYS = frozenset(
     ("role", "content", "parts", "tool_calls", "toolCalls", "tool_call_id", "toolCallId", "function_call", "refusal",
-     "reasoning_content", "reasoning", "thinking", "audio", "name", "finish_reason", "finishReason", "stop_reason",
-     "type", "index", "gen_ai.message.index", "event.name", "id", "status", "message", "lc", "kwargs", "data",
-     "additional_kwargs", "response_metadata", "usage_metadata", "invalid_tool_calls", "example", "artifact",
-     "annotations", "images")
+     "reasoning_content", "reasoning", "reasoning_details", "thinking", "audio", "name", "finish_reason",
+     "finishReason", "stop_reason", "type", "index", "gen_ai.message.index", "event.name", "id", "status", "message",
+     "lc", "kwargs", "data", "additional_kwargs", "response_metadata", "usage_metadata", "invalid_tool_calls",
+     "example", "artifact", "annotations", "images")
 )  # fmt: skip
 
 _SEMCONV_KEYS = frozenset(("role", "parts", "name", "finish_reason"))
 
 _FINISH_KEYS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
+
+_CONTENT_KEYS = frozenset(("content", "parts", "tool_calls", "toolCalls", "function_call", "refusal"))
 
 # Without a role, one of these makes an object a message all the same.
 _ANSWER_KEYS = frozenset(("content", "tool_calls", "function_call", "finish_reason"))
@@ -122,6 +114,8 @@ def _content_parts(value: dict[str, Any], role: str) -> list[Part]:
     thought = first(value, "reasoning_content", "reasoning", "thinking")
     if isinstance(thought, str) and thought:
         parts.append(Reasoning(thought))
+    elif isinstance(value.get("reasoning_details"), list):  # OpenRouter
+        parts += parts_of(value["reasoning_details"])
     content = first(value, "parts", "content", "text") if value.get("parts") != [] else value.get("content")
     call_id = first(value, "tool_call_id", "toolCallId")
     if call_id is None and role == "tool":
@@ -163,9 +157,64 @@ def messages_of(value: Json, default_role: str = "user") -> list[Message] | None
         return None
     items = value if isinstance(value, (list, tuple)) else [value]
     if items and all(isinstance(item, str) for item in items):
-        return [Message(default_role, [Text(item)]) for item in items if item]
+        items = [message for item in items for message in _decoded(item)]
     found = [message for message in (message_of(item, default_role) for item in items) if message is not None]
     return found or None
+
+
+def _decoded(text: str) -> list[Json]:
+    """The messages that are JSON in one of several texts (Mistral SDK 2.0), or the text."""
+    value = parse_json(text)
+    return [text] if not holds_messages(value) else value if isinstance(value, list) else [value]
+
+
+def holds_messages(value: Json) -> bool:
+    """Whether a decoded JSON text is a message, a part, or a list of them, rather than a text that happens to be JSON,
+    such as a structured output."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, dict) and holds_messages(item) for item in value)
+    if not isinstance(value, dict):
+        return False
+    if is_part(value) or ("lc" in value and "kwargs" in value):
+        return True
+    names = value.keys()
+    if isinstance(value.get("role"), str):
+        is_known = value["role"] in _ROLES or value["role"] in _ROLES.values()
+        return not _CONTENT_KEYS.isdisjoint(names) or (is_known and names <= _MESSAGE_KEYS)
+    nested = any(isinstance(value.get(name), dict) for name in ("message", "data"))  # a choice, LangChain
+    return (nested or not _CONTENT_KEYS.isdisjoint(names)) and names <= _MESSAGE_KEYS
+
+
+def messages_in(written: Any, default_role: str = "user") -> tuple[list[Message] | None, bool]:
+    """Messages from the raw value of an attribute, and whether it is whole: a limit may have cut it.
+
+    A text that is JSON of something else than messages is a message itself: what somebody wrote stays as it is.
+    """
+    if not isinstance(written, str):
+        return messages_of(written, default_role), True
+    value, whole = structure_in(written)
+    if isinstance(value, dict) and isinstance(value.get("messages"), list):  # the whole request
+        value = value["messages"]
+    if value in ([], {}):
+        return None, whole
+    if isinstance(value, str):
+        return messages_of(value, default_role), whole
+    is_list_of_texts = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+    if holds_messages(value) or is_list_of_texts:
+        return messages_of(value, default_role), whole
+    return messages_of(written, default_role), whole
+
+
+def structure_in(written: str) -> tuple[Json, bool]:
+    """The value of a text that is JSON, once or twice, or the ``repr`` of Python values; else the text. And whether it
+    is whole."""
+    value, whole = json_prefix(written)
+    if isinstance(value, str) and value is not written and value[:1] in ("[", "{"):  # encoded twice
+        value, whole = json_prefix(value)
+    if value is written and written.startswith(("[{'", "{'", "['")):
+        with suppress(ConversionError):
+            return repr_value(written), True
+    return value, whole
 
 
 def system_of(value: Json) -> list[Message]:
@@ -174,100 +223,3 @@ def system_of(value: Json) -> list[Message]:
         return messages_of(value, "system") or []
     parts = parts_of(value)
     return [Message("system", parts)] if parts else []
-
-
-def tool_of(value: Json) -> Tool | None:
-    """A tool definition: OpenAI chat, OpenAI responses, Anthropic, Gemini, Bedrock, Vercel, OpenTelemetry."""
-    if not isinstance(value, Mapping):
-        return Tool(value) if isinstance(value, str) and value else None
-    for nested in ("function", "toolSpec"):
-        if isinstance(value.get(nested), Mapping):
-            value = value[nested]
-    name = string(first(dict(value), "name", "type"))
-    if not name:
-        return None
-    schema = first(
-        dict(value), "parameters", "input_schema", "inputSchema", "parameters_json_schema", "parametersJsonSchema"
-    )
-    if isinstance(schema, dict) and set(schema) == {"json"}:  # Bedrock
-        schema = schema["json"]
-    known = ("name", "type", "description", "parameters", "input_schema", "inputSchema", "parameters_json_schema",
-             "parametersJsonSchema")  # fmt: skip
-    extra = {k: v for k, v in value.items() if k not in known and v is not None}
-    return Tool(name, string(value.get("description")), schema, extra)
-
-
-def tools_of(value: Json) -> list[Tool] | None:
-    """Tool definitions from a list (Gemini groups them once more) or an object; ``None`` if there are none."""
-    if isinstance(value, Mapping):
-        value = first(dict(value), "tools", "function_declarations", "functionDeclarations", "functions") or [value]
-    found: list[Tool] = []
-    for item in value if isinstance(value, (list, tuple)) else ():
-        declarations = (
-            first(dict(item), "function_declarations", "functionDeclarations") if isinstance(item, Mapping) else None
-        )
-        for one in declarations if isinstance(declarations, list) else [item]:
-            tool = tool_of(one)
-            if tool is not None:
-                found.append(tool)
-    return found or None
-
-
-# Legacy events (semconv up to 1.36): one event per message, the role in its name.
-_LEGACY_ROLES = {
-    "gen_ai.system.message": "system",
-    "gen_ai.user.message": "user",
-    "gen_ai.assistant.message": "assistant",
-    "gen_ai.tool.message": "tool",
-}
-
-
-def legacy_messages(events: Sequence[EventView]) -> tuple[list[Message], list[Message]]:
-    """Input and output messages from ``gen_ai.*.message`` and ``gen_ai.choice`` events.
-
-    The content is in the body of log records and in the attributes of span events, there as JSON text.
-    """
-    given: list[Message] = []
-    answered: list[Message] = []
-    for event in events:
-        role = _LEGACY_ROLES.get(event.name)
-        if role is None and event.name != "gen_ai.choice":
-            continue
-        # Semantic Kernel writes through Python's logging, whose records have a text: JSON of the body.
-        written = parse_json(event.body) if isinstance(event.body, str) else event.body
-        body = to_plain(written) if isinstance(written, Mapping) else _event_body(event.attributes)
-        if role is None:
-            message = message_of(_choice(dict(body)), "assistant")
-            if message is not None and (message.parts or message.finish_reason):
-                answered.append(message)
-        else:
-            message = message_of({"role": role, **body}, role)
-            if message is not None and message.parts and not _says_nothing(message):
-                given.append(message)
-    return given, answered
-
-
-def _says_nothing(message: Message) -> bool:
-    """An event of an instrumentation that does not capture content: roles and ids without a word."""
-    return all(isinstance(p, ToolResult) and p.result is None for p in message.parts)
-
-
-def _event_body(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    body = {k: parse_json(v) for k, v in attributes.items() if not k.startswith("gen_ai.") and k != "event.name"}
-    # Semantic Kernel and the Azure SDK put the whole message, as JSON text, into this attribute.
-    content = parse_json(attributes.get("gen_ai.event.content"))
-    if isinstance(content, dict):
-        body.update(content)
-    elif content is not None:
-        body["content"] = content
-    return body
-
-
-def _choice(body: dict[str, Any]) -> dict[str, Any]:
-    """A choice as a message: its ``message`` may be an object or bare text (Strands)."""
-    message = body.pop("message", None)
-    if isinstance(message, Mapping):
-        return {"role": "assistant", **message, **{k: v for k, v in body.items() if k not in message}}
-    if message is not None:
-        body["content"] = message
-    return {"role": "assistant", **body}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import orjson
-
 from otel_posthog._model import Json
 from otel_posthog.conventions._attributes import Attributes, parse_json
 from otel_posthog.conventions._indexed import listed, nested
+from otel_posthog.conventions._json import loads
 
 
 def value_of(attributes: Attributes, side: str) -> Json:
@@ -14,7 +13,7 @@ def value_of(attributes: Attributes, side: str) -> Json:
     value = attributes.take(parse_json, f"{side}.value")
     if isinstance(value, str) and value[:1] == '"' and attributes.peek(f"{side}.mime_type") == "application/json":
         try:
-            return orjson.loads(value)
+            return loads(value)
         except ValueError:
             return value
     return value

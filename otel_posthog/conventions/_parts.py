@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import orjson
-
 from otel_posthog._model import Json, Media, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
-from otel_posthog.conventions._attributes import ConversionError, parse_literal
+from otel_posthog.conventions._attributes import ConversionError
+from otel_posthog.conventions._json import loads
+from otel_posthog.conventions._placeholders import is_placeholder
+from otel_posthog.conventions._reprs import parse_literal
 
 JsonObject = dict[str, Any]
 
@@ -38,7 +39,7 @@ def decoded(arguments: Json) -> Json:
     """Tool arguments, decoded if they are JSON text; half a JSON text (a broken stream) stays text."""
     if isinstance(arguments, str) and arguments[:1] in ("{", "["):
         try:
-            return orjson.loads(arguments)
+            return loads(arguments)
         except ValueError:
             return arguments
     return arguments
@@ -55,7 +56,7 @@ def text_in(value: Json) -> str:
     return ""
 
 
-def tool_call(part: JsonObject) -> Part:
+def tool_call(part: JsonObject, server: bool = False) -> Part:
     """A tool call: OpenAI nests it in ``function``, the others are flat."""
     call = part
     for nested in ("function", "function_call", "functionCall", "toolUse", "tool_call"):
@@ -67,7 +68,37 @@ def tool_call(part: JsonObject) -> Part:
         return Other(part)
     arguments = first(call, "arguments", "args", "input", "parameters")
     id = first(part, "call_id", "id", "toolCallId", "tool_call_id") or first(call, "id", "toolUseId")
-    return ToolCall(name, decoded(arguments), None if id is None else str(id))
+    server = server or part.get("providerExecuted") is True  # Vercel AI SDK
+    return ToolCall(name, decoded(arguments), None if id is None else str(id), server)
+
+
+def server_tool_call(part: JsonObject) -> Part:
+    """A call of a tool that the provider runs: OpenTelemetry's part, and Anthropic's ``server_tool_use``."""
+    call = part.get("server_tool_call")
+    if not isinstance(call, dict):
+        return tool_call(part, server=True)
+    arguments = first(call, "arguments", "input")
+    if arguments is None:
+        arguments = {key: value for key, value in call.items() if key not in ("type", "name", "id")}
+    name = string(first(part, "name")) or string(first(call, "name", "type"))
+    id = first(part, "id") or call.get("id")
+    return ToolCall(name, decoded(arguments), None if id is None else str(id), True) if name else Other(part)
+
+
+_NO_ARGUMENTS = frozenset(
+    ("type", "id", "call_id", "name", "status", "output", "outputs", "results", "result", "error")
+)
+
+
+def built_in_call(part: JsonObject) -> Part:
+    """An item of OpenAI's responses API about a built-in tool: ``web_search_call``, ``code_interpreter_call``…"""
+    kind = str(part["type"])
+    arguments = first(part, "action", "arguments", "input")
+    if arguments is None:
+        arguments = {key: value for key, value in part.items() if key not in _NO_ARGUMENTS and value is not None}
+    id = first(part, "call_id", "id")
+    name = string(part.get("name")) or kind.removesuffix("_call")
+    return ToolCall(name, decoded(arguments), None if id is None else str(id), kind in _SERVER_CALLS)
 
 
 def tool_result(part: JsonObject) -> Part:
@@ -190,6 +221,8 @@ def _take_source(found: Media, source: str) -> None:
         found.data = found.data or source
 
 
+_SERVER_CALLS = frozenset(("web_search_call", "file_search_call", "code_interpreter_call", "mcp_call"))
+
 # Where each was seen: OpenTelemetry semconv gen-ai-input-messages.json; OpenAI API reference (chat, responses);
 # Anthropic messages; Vercel AI SDK core types; LangChain content blocks.
 _BY_TYPE: dict[str, Callable[[JsonObject], Part]] = {
@@ -205,7 +238,9 @@ _BY_TYPE: dict[str, Callable[[JsonObject], Part]] = {
     "tool-call": tool_call,
     "function": tool_call,
     "function_call": tool_call,
-    "server_tool_use": tool_call,
+    "server_tool_use": server_tool_call,
+    "server_tool_call": server_tool_call,
+    "mcp_tool_use": server_tool_call,
     "tool_call_response": tool_result,
     "tool_result": tool_result,
     "tool-result": tool_result,
@@ -228,6 +263,11 @@ _BY_TYPE: dict[str, Callable[[JsonObject], Part]] = {
     "blob": media("file"),
     "uri": media("file"),
     "media": media("file"),
+    "reasoning.text": reasoning,
+    "reasoning.summary": reasoning,
+    "reasoning.encrypted": reasoning,
+    **dict.fromkeys(_SERVER_CALLS, built_in_call),
+    **dict.fromkeys(("custom_tool_call", "computer_call", "local_shell_call", "shell_call"), built_in_call),
 }
 
 # Parts without a type: Gemini and Bedrock Converse name the only key after the kind.
@@ -253,7 +293,18 @@ _BY_KEY: dict[str, Callable[[JsonObject], Part]] = {
 
 
 def part_of(value: Json) -> Part | None:
-    """One part of a message; ``None`` for an empty one."""
+    """One part of a message; ``None`` for an empty one, or for a placeholder."""
+    part = _part(value)
+    if isinstance(part, Text):
+        return None if is_placeholder(part.text) else part
+    if isinstance(part, Reasoning) and not part.text and not part.signature:
+        return None
+    if isinstance(part, Other) and isinstance(part.value, dict) and _has_only_a_type(part.value):
+        return None
+    return part
+
+
+def _part(value: Json) -> Part | None:
     if isinstance(value, str):
         return Text(value) if value else None
     if not isinstance(value, dict):
@@ -266,13 +317,21 @@ def part_of(value: Json) -> Part | None:
         reader = next((_BY_KEY[key] for key in value if key in _BY_KEY and value[key] is not None), None)
     if reader is None and isinstance(value.get("text"), str):
         reader = text_part
-    if kind == "text" and all(value.get(name) is None for name in ("content", "text", "value")):
-        return None
     return reader(value) if reader is not None else Other(value)
 
 
-def _is_part(value: Json) -> bool:
-    return isinstance(value, dict) and ("type" in value or (len(value) == 1 and not _BY_KEY.keys().isdisjoint(value)))
+def _has_only_a_type(part: JsonObject) -> bool:
+    return all(value is None or name == "type" for name, value in part.items())
+
+
+def is_part(value: Json) -> bool:
+    """Whether a JSON value has the shape of a part."""
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("type")
+    if isinstance(kind, str):
+        return kind in _BY_TYPE
+    return len(value) == 1 and not _BY_KEY.keys().isdisjoint(value)
 
 
 # Parts without a type that some instrumentations write as text, as JSON or as a ``repr``.
@@ -293,23 +352,32 @@ def _text_or_part(text: str) -> Part:
     return Text(text)
 
 
+def append_part(parts: list[Part], part: Part) -> None:
+    """Add the next part of a stream: text is joined to the text before it."""
+    if isinstance(part, Text) and parts and isinstance(parts[-1], Text):
+        parts[-1] = Text(parts[-1].text + part.text)
+    else:
+        parts.append(part)
+
+
 def parts_of(content: Json) -> list[Part]:
     """The parts of a message's content: a text, a part, a list of both, or JSON text of such a list."""
     if isinstance(content, str) and content.startswith('[{"'):
         # OpenLLMetry and LangChain write a list of parts as JSON text.
         try:
-            listed = orjson.loads(content)
+            written = loads(content)
         except ValueError:
-            listed = None
-        if isinstance(listed, list) and all(map(_is_part, listed)):
-            content = listed
-    items = content if isinstance(content, (list, tuple)) else [content]
+            written = None
+        if isinstance(written, list) and all(map(is_part, written)):
+            content = written
+    if isinstance(content, dict) and isinstance(content.get("parts"), list) and "type" not in content:  # Gemini
+        content = content["parts"]
     parts: list[Part] = []
-    said: dict[tuple[str | None, str], ToolCall] = {}
-    for part in map(part_of, items):
+    for item in content if isinstance(content, (list, tuple)) else (content,):
+        part = part_of(item)
         if isinstance(part, ToolCall) and part.id:
-            same = said.setdefault((part.id, part.name), part)
-            if same is not part:  # OpenLLMetry's LangChain writes a call as text and as a call
+            same = next((p for p in parts if isinstance(p, ToolCall) and (p.id, p.name) == (part.id, part.name)), None)
+            if same is not None:  # OpenLLMetry's LangChain writes a call as text and as a call
                 same.arguments = same.arguments or part.arguments
                 continue
         if part is not None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from otel_posthog._model import Json, Message, Operation
 from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
-from otel_posthog.conventions._messages import messages_of, system_of, tools_of
+from otel_posthog.conventions._messages import holds_messages, messages_of, system_of
 from otel_posthog.conventions._parts import first
+from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
 _CONTENT_OF_REQUEST = ("messages", "input", "prompt", "contents", "content", "system", "instructions", "tools",
@@ -174,6 +175,13 @@ def _choice(choice: Json) -> Json:
     if isinstance(choice.get("text"), str):
         return {"role": "assistant", "content": choice["text"], "finish_reason": choice.get("finish_reason")}
     return choice
+
+
+def looks_like_response(value: Json) -> bool:
+    """Whether a recorded output is a provider's answer, rather than an object that the model wrote."""
+    if not isinstance(value, Mapping):
+        return False
+    return holds_messages(dict(value)) or any(isinstance(value.get(name), list) for name in _ANSWER_LISTS)
 
 
 def looks_like_request(value: Json) -> bool:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 
-import orjson
-
 from otel_posthog._model import Json
+from otel_posthog.conventions._json import loads
 
 # Half an escape cannot be closed: \, \u, \u1, \u12, \u123, and the first half of a surrogate pair.
 _HALF_ESCAPE = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\(?:u[0-9a-fA-F]{0,3})?$|\\u[dD][89abAB][0-9a-fA-F]{2}$")
@@ -25,7 +24,7 @@ def json_prefix(text: str) -> tuple[Json, bool]:
     is returned as it is.
     """
     try:
-        return orjson.loads(text), True
+        return loads(text), True
     except ValueError:
         pass
     if len(text) > _MOST:
@@ -34,7 +33,7 @@ def json_prefix(text: str) -> tuple[Json, bool]:
     if repaired is None:
         return text, True
     try:
-        return orjson.loads(repaired), False
+        return loads(repaired), False
     except ValueError:
         return text, True
 

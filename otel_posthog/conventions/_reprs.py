@@ -11,7 +11,8 @@ import re
 from typing import Any
 
 from otel_posthog._model import Json
-from otel_posthog.conventions._attributes import ConversionError
+from otel_posthog.conventions._attributes import ConversionError, to_structure
+from otel_posthog.conventions._json import loads
 
 # Strings stay as they are (an open one reaches to the end); enum members are their value; <function …> has none.
 _TOKEN = re.compile(
@@ -27,6 +28,16 @@ _BARE_OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-fA-F]+>")
 def is_bare_object(value: Any) -> bool:
     """Whether a text is the ``repr`` of an object that shows nothing of itself."""
     return isinstance(value, str) and _BARE_OBJECT.fullmatch(value) is not None
+
+
+def parse_literal(value: Any) -> Json:
+    """An object or a list, as JSON or as the ``repr`` of Python values (LiteLLM, LangSmith)."""
+    if isinstance(value, str) and value[:1] in ("{", "[", "("):
+        try:
+            return loads(value)
+        except ValueError:
+            return repr_value(value)
+    return to_structure(value)
 
 
 def repr_value(text: str) -> Json:

@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from otel_posthog._model import Json, Kind, Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, ConversionError, to_str, to_structure
-from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._json import loads
+from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._parts import first
 from otel_posthog.conventions._payloads import read_parameters
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._reprs import repr_value
+from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
 # Component classes are named after what they are: OpenAIChatGenerator, InMemoryBM25Retriever.
@@ -90,7 +90,7 @@ def _json(value: Any) -> Json:
     if value[:1] not in ("{", "["):
         return value
     try:
-        return orjson.loads(value)
+        return loads(value)
     except ValueError:
         pass
     try:

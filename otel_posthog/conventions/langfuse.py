@@ -11,11 +11,18 @@ from typing import Any
 
 from otel_posthog._model import Cost, Failure, Json, Kind, Operation, Usage
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions._attributes import Attributes, parse_json, to_str, to_str_list, to_structure
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_any, to_str, to_str_list, to_structure
 from otel_posthog.conventions._failures import status_in
-from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._messages import messages_in, messages_of
 from otel_posthog.conventions._parts import string
-from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
+from otel_posthog.conventions._payloads import (
+    looks_like_request,
+    looks_like_response,
+    read_parameters,
+    read_request,
+    read_response,
+)
+from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import usage_of
 
 _OBSERVATION = "langfuse.observation."
@@ -57,13 +64,11 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     _read_trace(operation, attributes)
     operation.prompt_name = attributes.take(to_str, _OBSERVATION + "prompt.name")
     operation.prompt_version = attributes.take(parse_json, _OBSERVATION + "prompt.version")
-    given = attributes.take(parse_json, _OBSERVATION + "input")
-    answered = attributes.take(parse_json, _OBSERVATION + "output")
-    if operation.kind in ("generation", "embedding"):
-        _read_content(operation, given, answered)
+    if operation.is_call:
+        _read_content(operation, attributes)
     else:
-        operation.input_state = _arguments(given)
-        operation.output_state = answered
+        operation.input_state = _arguments(attributes.take(parse_json, _OBSERVATION + "input"))
+        operation.output_state = attributes.take(parse_json, _OBSERVATION + "output")
     return operation
 
 
@@ -141,16 +146,27 @@ def _unquoted(value: Any) -> Json:
     return parse_json(value)
 
 
-def _read_content(operation: Operation, given: Json, answered: Json) -> None:
-    given = _without_tools(operation, given)
-    if looks_like_request(given):
-        read_request(operation, given)
-    operation.input = operation.input or messages_of(_arguments(given))
-    if operation.kind == "embedding":
+def _read_content(operation: Operation, attributes: Attributes) -> None:
+    written = attributes.take(to_any, _OBSERVATION + "input")
+    input = _without_tools(operation, parse_json(written))
+    if looks_like_request(input):
+        read_request(operation, input)
+    elif operation.kind == "embedding" or not isinstance(written, str) or operation.tools or _is_call(input):
+        operation.input = messages_of(_arguments(input))
+    else:
+        operation.input = messages_in(written)[0]
+    answer = attributes.take(to_any, _OBSERVATION + "output")
+    if operation.kind == "embedding" or answer is None:
         return
-    if isinstance(answered, dict) and ("choices" in answered or "content" in answered or "role" in answered):
-        read_response(operation, answered)
-    operation.output = operation.output or messages_of(answered, "assistant")
+    output = parse_json(answer)
+    if isinstance(output, dict) and looks_like_response(output):
+        read_response(operation, output)
+    operation.output = operation.output or messages_in(answer, "assistant")[0]
+
+
+def _is_call(input: Json) -> bool:
+    """Whether it is what a decorated function was called with."""
+    return isinstance(input, dict) and set(input) == {"args", "kwargs"}
 
 
 def _without_tools(operation: Operation, given: Json) -> Json:

@@ -13,7 +13,6 @@ from otel_posthog.conventions._attributes import (
     Attributes,
     ConversionError,
     parse_json,
-    parse_literal,
     to_bool,
     to_id,
     to_str,
@@ -22,6 +21,7 @@ from otel_posthog.conventions._attributes import (
 from otel_posthog.conventions._failures import failure_of, status_in
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
 from otel_posthog.conventions._providers import set_provider
+from otel_posthog.conventions._reprs import parse_literal
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
 _METADATA = "langsmith.metadata."
@@ -94,7 +94,7 @@ def _type_and_text(type: str | None, message: str) -> tuple[str | None, str]:
         arguments = parse_literal(written[2] + ",)")
     except ConversionError:
         return type, message
-    said = arguments[0] if isinstance(arguments, tuple) and arguments else None
+    said = arguments[0] if isinstance(arguments, list) and arguments else None
     return (written[1], said) if isinstance(said, str) and said else (type, message)
 
 

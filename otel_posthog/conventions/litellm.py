@@ -8,8 +8,9 @@ from __future__ import annotations
 from otel_posthog._model import Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import openllmetry
-from otel_posthog.conventions._attributes import Attributes, parse_json, parse_literal, to_str, to_structure
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_str, to_structure
 from otel_posthog.conventions._providers import provider_of, set_provider
+from otel_posthog.conventions._reprs import parse_literal
 from otel_posthog.conventions._semconv_tables import COST_INDEX
 from otel_posthog.conventions._usage import merge_usage, usage_of
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from otel_posthog._model import Json, Kind, Operation, ToolCall
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, ConversionError, parse_json, to_structure
-from otel_posthog.conventions._messages import tools_of
+from otel_posthog.conventions._json import loads
 from otel_posthog.conventions._parts import decoded
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._reprs import is_bare_object
+from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
 KINDS: dict[str, Kind] = {
@@ -88,7 +87,7 @@ def unquoted(value: Any) -> Json:
     if not isinstance(value, str):
         return value
     try:
-        plain = orjson.loads(value)
+        plain = loads(value)
     except ValueError:
         return value
     if plain is None:

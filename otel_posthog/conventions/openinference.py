@@ -24,11 +24,12 @@ from otel_posthog.conventions._attributes import (
     to_structure,
 )
 from otel_posthog.conventions._indexed import listed, nested
-from otel_posthog.conventions._messages import messages_of, tools_of
+from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._openinference_state import arguments_of, documents_of, value_of
 from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._reprs import is_bare_object, repr_value
+from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import take_usage
 
 KINDS: dict[str, Kind] = {

@@ -13,8 +13,10 @@ from otel_posthog._model import Operation, Usage
 from otel_posthog._spans import EventView, SpanView
 from otel_posthog.conventions import semconv
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_number, to_str, to_structure
-from otel_posthog.conventions._messages import legacy_messages, messages_of, tools_of
+from otel_posthog.conventions._legacy import legacy_messages
+from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import read_request, read_response
+from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
 _STREAM_LOG = "log"  # logfire.span_type of the span that Logfire writes when a stream has ended

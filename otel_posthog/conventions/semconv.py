@@ -26,7 +26,8 @@ from otel_posthog.conventions._attributes import (
     to_str_list,
     to_structure,
 )
-from otel_posthog.conventions._messages import legacy_messages, messages_of, system_of, tools_of
+from otel_posthog.conventions._legacy import legacy_messages
+from otel_posthog.conventions._messages import messages_in, system_of
 from otel_posthog.conventions._parts import text_in
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._recovery import json_prefix
@@ -38,6 +39,7 @@ from otel_posthog.conventions._semconv_tables import (
     PARAMETERS_INDEX,
     USAGE_PREFIXES,
 )
+from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import accounting_of, take_usage
 
 # State of whatever is no call of a model.
@@ -240,15 +242,11 @@ def _holds(messages: list[Message] | None, system: list[Message]) -> bool:
 def _messages(operation: Operation, attributes: Attributes, names: tuple[str, ...], role: str) -> list[Message] | None:
     for name in names:
         value = attributes.take(_any, name)
-        if isinstance(value, str) and value[:1] in ("[", "{"):
-            decoded, whole = json_prefix(value)
+        if value is not None:
+            found, whole = messages_in(value, role)
             operation.truncated = operation.truncated or not whole
-            value = decoded
-        if isinstance(value, dict) and isinstance(value.get("messages"), list):  # LangSmith: the whole request
-            value = value["messages"]
-        found = messages_of(value, role)
-        if found:
-            return found
+            if found:
+                return found
     return None
 
 
@@ -259,11 +257,12 @@ def _any(value: Any) -> Any:
 
 
 def _content_events(span: SpanView, event_name: str, attribute: str, role: str) -> list[Message] | None:
-    """Span events of semconv 1.27 and OpenLIT 1.33: the whole prompt or completion as text or JSON."""
+    """Span events of semconv 1.27, OpenLIT 1.33 and NeMo Guardrails 0.24: the whole prompt or completion."""
     found: list[Message] = []
     for event in span.events:
-        if event.name == event_name and attribute in event.attributes:
-            found += messages_of(parse_json(event.attributes[attribute]), role) or []
+        written = event.attributes.get(attribute, event.attributes.get("content")) if event.name == event_name else None
+        if written is not None and written != "None":
+            found += messages_in(written, role)[0] or []
     return found or None
 
 
@@ -271,7 +270,7 @@ def _tool_events(operation: Operation) -> None:
     """Strands writes a tool's arguments and answer as a tool message and a choice."""
     if operation.input_state is None and operation.input:
         parts = operation.input[-1].parts
-        operation.input_state = getattr(parts[0], "result", None) if parts else None
+        operation.input_state = parse_json(getattr(parts[0], "result", None)) if parts else None
         operation.input = None
     if operation.output_state is None and operation.output:
         operation.output_state = text_in([p.text for m in operation.output for p in m.parts if hasattr(p, "text")])

@@ -1,0 +1,46 @@
+"""Decoding JSON as it is written, not only as it should be.
+
+Python's ``json.dumps`` writes ``NaN``, ``Infinity`` and half surrogate pairs, which strict decoders refuse: only that
+value suffers, the rest of the text is read. Libraries also encode texts and lists twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import orjson
+
+from otel_posthog._model import Json
+
+_LONE_SURROGATE = re.compile(
+    r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|(?<!\\)((?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+_START = frozenset('{["')
+
+
+def loads(text: str) -> Json:
+    """The value of a JSON text. Raises ``ValueError`` if it is none.
+
+    ``NaN`` and ``Infinity`` become texts, half a surrogate pair becomes U+FFFD.
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        if text[:1] not in _START:
+            raise
+    whole = _LONE_SURROGATE.sub(lambda found: found[0] if found[2] else f"{found[3]}\\ufffd", without_surrogates(text))
+    try:
+        return json.loads(whole, parse_constant=str, strict=False)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def without_surrogates(text: str) -> str:
+    """The text in which a half surrogate pair, which no encoding allows, is U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
