@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_posthog import PostHogSpanExporter, PostHogSpanProcessor, Reader
 from otel_posthog._model import Operation
@@ -524,3 +524,38 @@ def test_langsmiths_failures_are_without_their_traceback(message: str, error: st
     assert properties["$ai_error"] == error
     assert properties.get("$ai_http_status") == (429 if "429" in message else None)
     assert "$ai_output_choices" not in properties
+
+
+CALL = {"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "event"),
+    [
+        (SpanKind.CLIENT, {**CALL, "gen_ai.operation.name": "self_check_input"}, "$ai_generation"),
+        (SpanKind.CLIENT, {**CALL, "gen_ai.operation.name": "embed_query"}, "$ai_embedding"),
+        (SpanKind.INTERNAL, {**CALL, "gen_ai.operation.name": "run_agent"}, "$ai_trace"),
+        (
+            SpanKind.CLIENT,
+            {"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 3, "gen_ai.operation.name": "count_tokens"},
+            "$ai_trace",
+        ),
+        (
+            SpanKind.CLIENT,
+            {"gen_ai.request.model": "m", "http.request.method": "POST", "url.full": "https://x.example/v1/messages"},
+            "$ai_generation",
+        ),
+        (
+            SpanKind.CLIENT,
+            {
+                "gen_ai.request.model": "m",
+                "http.request.method": "POST",
+                "url.full": "https://x.example/v1/messages/count_tokens",
+            },
+            "$ai_trace",
+        ),
+        (SpanKind.INTERNAL, {"gen_ai.request.model": "m", "gen_ai.input.messages": "Hi"}, "$ai_generation"),
+    ],
+)
+def test_what_is_a_model_call(kind: SpanKind, attributes: dict[str, Any], event: str) -> None:
+    assert event_of(attributes, name="call", kind=kind)["event"] == event

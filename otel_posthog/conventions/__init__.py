@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog._model import Operation
-from otel_posthog._spans import SpanView
+from otel_posthog._spans import SpanView, view_of
 from otel_posthog.conventions import (
     evaluations,
     generic,
@@ -27,6 +27,7 @@ from otel_posthog.conventions import (
     vercel_ai,
 )
 from otel_posthog.conventions._attributes import Attributes
+from otel_posthog.conventions._calls import is_failed_call_without_attributes
 from otel_posthog.conventions._completion import completed, filled
 from otel_posthog.conventions._identity import SESSION_ATTRIBUTES, USER_ATTRIBUTES
 
@@ -109,9 +110,12 @@ MARKERS = (
 def is_ai_span(span: ReadableSpan) -> bool:
     """Whether any convention may own the span: cheap, for a queue that only AI spans may enter."""
     try:
-        return any(name.startswith(MARKERS) for name in span.attributes or ())
+        if any(name.startswith(MARKERS) for name in span.attributes or ()):
+            return True
     except AttributeError:  # a name that is no text, which the API forbids
-        return any(str(name).startswith(MARKERS) for name in span.attributes or ())
+        if any(str(name).startswith(MARKERS) for name in span.attributes or ()):
+            return True
+    return not span.status.is_ok and is_failed_call_without_attributes(view_of(span))
 
 
 def parse_span(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:

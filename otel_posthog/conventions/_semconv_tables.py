@@ -27,6 +27,7 @@ KINDS: dict[str, Kind] = {
     "embedding": "embedding",
     "aembedding": "embedding",
     "embed_content": "embedding",
+    "embed": "embedding",  # Langtrace
     "execute_tool": "tool",
     "invoke_agent": "agent",
     "create_agent": "agent",

@@ -27,6 +27,8 @@ from otel_posthog.conventions._usage import usage_of
 
 _OBSERVATION = "langfuse.observation."
 
+_OWN = tuple(_OBSERVATION + name for name in ("type", "input", "output", "model.name", "usage_details"))
+
 KINDS: dict[str, Kind] = {
     "generation": "generation",
     "embedding": "embedding",
@@ -41,8 +43,9 @@ KINDS: dict[str, Kind] = {
 
 
 def matches(span: SpanView) -> bool:
-    """Whether the span is a Langfuse observation."""
-    return span.has(_OBSERVATION)
+    """Whether the span is a Langfuse observation: other libraries write hints for Langfuse onto their own spans
+    (LiveKit Agents 1.8: ``langfuse.observation.completion_start_time``)."""
+    return span.has(*_OWN)
 
 
 def parse(span: SpanView, attributes: Attributes) -> Operation:

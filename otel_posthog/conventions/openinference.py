@@ -70,7 +70,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     kind = KINDS.get((attributes.take(to_str, "openinference.span.kind") or "").upper())
     if kind is None:
         kind = "generation" if "llm.model_name" in attributes or "llm.invocation_parameters" in attributes else "other"
-    if kind == "generation" and _only_prepares(attributes):
+    if kind == "generation" and (_only_prepares(attributes) or _is_part_of_a_call(span, attributes)):
         kind = "chain"
     operation = Operation(kind=kind)
     _read_call(operation, attributes)
@@ -84,6 +84,14 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     if operation.is_call and operation.streaming is None and _STREAMS.search(span.name):
         operation.streaming = True
     return operation
+
+
+_SIGNS_OF_A_CALL = ("llm.", "embedding.", "output.value", "gen_ai.")
+
+
+def _is_part_of_a_call(span: SpanView, attributes: Attributes) -> bool:
+    """BeeAI 0.1 marks each chunk and each error inside a call as a call too: they have an input value only."""
+    return span.parent_span_id is not None and not any(name.startswith(_SIGNS_OF_A_CALL) for name in attributes)
 
 
 def _only_prepares(attributes: Attributes) -> bool:

@@ -26,6 +26,7 @@ from otel_posthog.conventions._attributes import (
     to_str_list,
     to_structure,
 )
+from otel_posthog.conventions._calls import is_failed_call_without_attributes, kind_of
 from otel_posthog.conventions._legacy import legacy_messages
 from otel_posthog.conventions._messages import messages_in, system_of
 from otel_posthog.conventions._parts import text_in
@@ -56,7 +57,9 @@ def matches(span: SpanView) -> bool:
     """
     if span.has("gen_ai.") and any(n.startswith("gen_ai.") and n != "gen_ai.conversation.id" for n in span.attributes):
         return True
-    return any(event.name.startswith("gen_ai.") for event in (*span.logs, *span.events))
+    if any(event.name.startswith("gen_ai.") for event in (*span.logs, *span.events)):
+        return True
+    return is_failed_call_without_attributes(span)
 
 
 def parse(span: SpanView, attributes: Attributes, kind: Kind = "other") -> Operation:
@@ -70,7 +73,7 @@ def parse(span: SpanView, attributes: Attributes, kind: Kind = "other") -> Opera
             _merge_details(event, attributes, on_span)
     operation_name = attributes.take(to_str, "gen_ai.operation.name", "llm.request.type")
     if kind == "other":
-        kind = _kind(operation_name, span, attributes)
+        kind = kind_of(operation_name, span, attributes)
     operation = Operation(kind, operation_name=operation_name)
     _read_call(operation, span, attributes)
     _read_usage(operation, span, attributes)
@@ -99,28 +102,6 @@ def _merge_details(event: EventView, attributes: Attributes, on_span: frozenset[
             known, added = parse_json(before), parse_json(more)
             if isinstance(known, list) and isinstance(added, list):
                 attributes.left[name] = [*known, *(message for message in added if message not in known)]
-
-
-def _kind(operation_name: str | None, span: SpanView, attributes: Attributes) -> Kind:
-    # Attribute limits evict the oldest attributes first; the spec names spans "{operation} {model or target}".
-    kind = KINDS.get(operation_name or span.name.partition(" ")[0])
-    if kind is None and operation_name is None:
-        kind = _kind_by_content(attributes)
-    return kind or "other"
-
-
-def _kind_by_content(attributes: Attributes) -> Kind | None:
-    """A span without operation name: it is a model call if a model was asked and counted its tokens."""
-    if "gen_ai.tool.name" in attributes or "gen_ai.tool.call.id" in attributes:
-        return "tool"
-    asked = "gen_ai.request.model" in attributes or "gen_ai.response.model" in attributes
-    counted = any(name.startswith("gen_ai.usage.") for name in attributes)
-    # The Mistral SDK before 2.0 has the HTTP request and the model only.
-    requested = "http.request.method" in attributes and ("http.url" in attributes or "url.full" in attributes)
-    answered = "gen_ai.response.id" in attributes or "gen_ai.output.messages" in attributes
-    if asked and (counted or requested or answered):
-        return "embedding" if "embed" in str(attributes.peek("gen_ai.request.model")) else "generation"
-    return "agent" if "gen_ai.agent.name" in attributes else None
 
 
 def _read_call(operation: Operation, span: SpanView, attributes: Attributes) -> None:
