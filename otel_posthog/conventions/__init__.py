@@ -29,10 +29,17 @@ from otel_posthog.conventions import (
 from otel_posthog.conventions._attributes import Attributes
 from otel_posthog.conventions._calls import is_failed_call_without_attributes
 from otel_posthog.conventions._completion import completed, filled
-from otel_posthog.conventions._identity import SESSION_ATTRIBUTES, USER_ATTRIBUTES
+from otel_posthog.conventions._identity import (
+    IDENTITY_NAMES,
+    SESSION_ATTRIBUTES,
+    USER_ATTRIBUTES,
+    session_in,
+    user_in,
+)
 
 __all__ = [
     "EVALUATION_EVENTS",
+    "IDENTITY_NAMES",
     "MARKERS",
     "READERS",
     "SESSION_ATTRIBUTES",
@@ -40,6 +47,8 @@ __all__ = [
     "Reader",
     "is_ai_span",
     "parse_span",
+    "session_in",
+    "user_in",
 ]
 
 EVALUATION_EVENTS = frozenset(evaluations.KINDS)  # names of log records that are events of their own

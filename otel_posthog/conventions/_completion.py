@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from typing import Any
 
@@ -9,9 +10,10 @@ from otel_posthog._distinct_ids import usable
 from otel_posthog._model import Message, Operation, ToolCall, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
-from otel_posthog.conventions._attributes import Attributes, to_id, to_int, to_str
+from otel_posthog.conventions._attributes import Attributes, to_int, to_str
 from otel_posthog.conventions._failures import failure_of, http_status
-from otel_posthog.conventions._identity import SESSION_ATTRIBUTES, USER_ATTRIBUTES
+from otel_posthog.conventions._identity import IDENTITY_NAMES, session_id, session_in, user_in
+from otel_posthog.conventions._noise import is_noise
 from otel_posthog.conventions._providers import GOOGLE, maker_of, model_name, provider_of_scope
 from otel_posthog.conventions._usage import settled
 from otel_posthog.conventions.semconv import model_in_name
@@ -83,11 +85,14 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
         operation.usage = settled(operation.usage, operation.provider in GOOGLE)
         if operation.usage.web_searches is None and operation.output:
             operation.usage.web_searches = _web_searches(operation.output)
-    users = [usable(attributes.take(to_id, name)) for name in USER_ATTRIBUTES]
-    operation.user = next(filter(None, users), usable(operation.user))
-    sessions = [attributes.take(to_id, name) for name in SESSION_ATTRIBUTES]
-    operation.session = next(filter(None, sessions), operation.session)
-    operation.unmapped.update(attributes.left)
+    operation.user = user_in(attributes.left) or usable(operation.user)
+    operation.session = session_in(attributes.left) or session_id(operation.session)
+    attributes.drop(*IDENTITY_NAMES.intersection(attributes.left))
+    _check_first_token(operation, span)
+    if operation.streaming is None and operation.is_call:
+        operation.streaming = _streams_by_method(attributes)
+    operation.name = _name(operation, span)
+    operation.unmapped.update({name: value for name, value in attributes.left.items() if not is_noise(name, value)})
     return operation
 
 
@@ -116,6 +121,35 @@ def _finish_reason(written: str) -> str:
     return name.lower() if found else written
 
 
+def _check_first_token(operation: Operation, span: SpanView) -> None:
+    """A first token after the end was measured on another clock, or in another unit."""
+    latency = operation.latency
+    if latency is None:
+        latency = (span.end_unix_nano - span.start_unix_nano) / 1e9
+    if operation.time_to_first_token is not None and operation.time_to_first_token > latency:
+        operation.time_to_first_token = None
+
+
+# The method that was called, which for some libraries is all that tells of streaming: botocore writes rpc.method
+# (ConverseStream), the instrumentation of google-genai code.function.name (…generate_content_stream).
+_METHODS = ("rpc.method", "code.function.name", "code.function")
+
+
+def _streams_by_method(attributes: Attributes) -> bool | None:
+    methods = [attributes.peek(name) for name in _METHODS]
+    return True if any(isinstance(method, str) and "stream" in method.lower() for method in methods) else None
+
+
+_UUID = re.compile(r"[ _.:/-]*\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b", re.IGNORECASE)
+
+
+def _name(operation: Operation, span: SpanView) -> str | None:
+    """The name without ids, which would make each trace another kind of trace."""
+    name = operation.name or span.name
+    short = _UUID.sub("", name) if len(name) >= 32 else name
+    return short if short and short != name else operation.name
+
+
 def _read_urls(operation: Operation, attributes: Attributes) -> None:
     """Base and request URL. ``server.address`` has no scheme: it is assumed only where the port decides it."""
     url = attributes.take(to_str, "url.full", "http.url")
@@ -124,6 +158,8 @@ def _read_urls(operation: Operation, attributes: Attributes) -> None:
         operation.streaming = True
     if operation.request_url is None:
         operation.request_url = url
+    if operation.base_url is not None:
+        _split_request(operation, operation.base_url)
     address = attributes.take(to_str, "server.address", "net.peer.name")
     port = attributes.take(to_int, "server.port", "net.peer.port")
     scheme = attributes.take(to_str, "url.scheme")
@@ -133,7 +169,23 @@ def _read_urls(operation: Operation, attributes: Attributes) -> None:
         address = address.removesuffix(f":{port}")
     if "://" in address:
         operation.base_url = address
-    elif port in (None, 80, 443):
-        operation.base_url = f"{scheme or ('http' if port == 80 else 'https')}://{address}"
-    else:
-        operation.base_url = f"{scheme}://{address}:{port}" if scheme else f"{address}:{port}"
+        return
+    is_local = address.startswith(_LOCAL) or "." not in address
+    scheme = scheme or ("http" if port == 80 or (is_local and port != 443) else "https")
+    operation.base_url = f"{scheme}://{address}" if port in (None, 80, 443) else f"{scheme}://{address}:{port}"
+
+
+_LOCAL = ("localhost", "127.", "10.", "192.168.", "172.", "[::1]")
+
+# What clients append to their base URL: OpenAI's base ends in /v1, Anthropic's does not.
+_REQUEST_PATH = re.compile(
+    r"(?:/v1/messages|/chat/completions|/completions|/responses|/embeddings|/models/[^/]+:\w+|/model/[^/]+/[\w-]+)/?$"
+)
+
+
+def _split_request(operation: Operation, url: str) -> None:
+    """LiteLLM writes the URL of the request as the base of some providers."""
+    path = _REQUEST_PATH.search(url)
+    if path is not None:
+        operation.base_url = url[: path.start()]
+        operation.request_url = operation.request_url or url

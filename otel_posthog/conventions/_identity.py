@@ -1,9 +1,64 @@
-"""The attributes that name the user and the session, in order of precedence."""
+"""Whose a span is: the attributes that name its user and session, on the span itself or on one above it."""
 
 from __future__ import annotations
 
-from otel_posthog.conventions import posthog
+from collections.abc import Mapping
+from typing import Any
 
-# user.id: semantic conventions, "User attributes"; enduser.id is its older name.
-USER_ATTRIBUTES = (*posthog.USER, "user.id", "enduser.id")
-SESSION_ATTRIBUTES = (*posthog.SESSION, "session.id", "anthropic.session.id", "gen_ai.conversation.id")
+from otel_posthog._distinct_ids import usable
+from otel_posthog.conventions import posthog
+from otel_posthog.conventions._attributes import ConversionError, to_id
+from otel_posthog.conventions._placeholders import is_placeholder
+
+# In order of precedence. user.id: semantic conventions, "User attributes"; enduser.id is its older name.
+USER_ATTRIBUTES = (*posthog.USER, "user.id", "enduser.id", "litellm.end_user.id")
+SESSION_ATTRIBUTES = (
+    *posthog.SESSION,
+    "session.id",
+    "anthropic.session.id",
+    "gen_ai.conversation.id",
+    "conversation.id",  # Pipecat
+    "gcp.vertex.agent.session_id",
+)
+
+# Where an app puts ids of its own beside other data: Laminar 0.8, Mastra 1.71, Traceloop.
+_ASSOCIATIONS = ("lmnr.association.properties.", "mastra.metadata.", "traceloop.association.properties.")
+_USER_KEYS = ("user_id", "userId")
+_SESSION_KEYS = ("session_id", "sessionId", "conversation_id", "thread_id", "threadId")
+
+_USERS = (*USER_ATTRIBUTES, *(prefix + key for prefix in _ASSOCIATIONS for key in _USER_KEYS))
+_SESSIONS = (*SESSION_ATTRIBUTES, *(prefix + key for prefix in _ASSOCIATIONS for key in _SESSION_KEYS))
+_USER_NAMES, _SESSION_NAMES = frozenset(_USERS), frozenset(_SESSIONS)
+IDENTITY_NAMES = _USER_NAMES | _SESSION_NAMES
+
+# Microsoft Agent Framework writes the id of the previous response as the conversation's.
+_RESPONSE_IDS = ("resp_", "chatcmpl-")
+
+
+def user_in(attributes: Mapping[str, Any]) -> str | None:
+    """The distinct_id that a span's attributes name."""
+    found = attributes.keys() & _USER_NAMES
+    if not found:
+        return None
+    return next(filter(None, (usable(_id(attributes[name])) for name in _USERS if name in found)), None)
+
+
+def session_in(attributes: Mapping[str, Any]) -> str | None:
+    """The session that a span's attributes name."""
+    found = attributes.keys() & _SESSION_NAMES
+    if not found:
+        return None
+    return next(filter(None, (session_id(_id(attributes[name])) for name in _SESSIONS if name in found)), None)
+
+
+def session_id(written: str | None) -> str | None:
+    """The id if it is one of a session: not what scrubbing left of it, and not the id of a response."""
+    return None if written is None or written.startswith(_RESPONSE_IDS) else written
+
+
+def _id(value: Any) -> str | None:
+    try:
+        text = to_id(value)
+    except ConversionError:
+        return None
+    return None if is_placeholder(text) else text

@@ -80,7 +80,7 @@ def message_of(value: Json, default_role: str = "user") -> Message | None:
             return Message(default_role, [part]) if part is not None else None
     role = role_of(value.get("role"), default_role)
     parts = _content_parts(value, role)
-    extra = {k: v for k, v in value.items() if k not in _MESSAGE_KEYS and v is not None}
+    extra = {k: v for k, v in value.items() if k not in _MESSAGE_KEYS and v is not None and not k.startswith("gen_ai.")}
     for kept in ("annotations", "images"):
         if value.get(kept):
             extra[kept] = value[kept]
@@ -136,6 +136,8 @@ def _content_parts(value: dict[str, Any], role: str) -> list[Part]:
             parts.append(Text(transcript))
         parts.append(Media("audio", data=string(audio.get("data")), file_id=string(audio.get("id"))))
     calls = first(value, "tool_calls", "toolCalls") or []
+    if isinstance(calls, dict):  # OpenLIT 1.33
+        calls = [calls]
     if isinstance(value.get("function_call"), dict):
         calls = [*calls, value["function_call"]] if isinstance(calls, list) else [value["function_call"]]
     if isinstance(calls, list):

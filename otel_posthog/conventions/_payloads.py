@@ -13,6 +13,7 @@ from otel_posthog._model import Json, Message, Operation
 from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
 from otel_posthog.conventions._messages import holds_messages, messages_of, system_of
 from otel_posthog.conventions._parts import first
+from otel_posthog.conventions._placeholders import is_placeholder
 from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
@@ -56,7 +57,7 @@ _KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "re
 def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
     """Request parameters, model and streaming from an object of them."""
     for name, value in given.items():
-        if value is None or value == "":  # the Mistral SDK's unset parameters are written as empty texts
+        if value is None or value == "" or is_placeholder(value):  # not set: the Mistral SDK; OpenInference for Portkey
             continue
         known = _PARAMETER_NAMES.get(name)
         if known is not None:

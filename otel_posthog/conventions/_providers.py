@@ -6,6 +6,8 @@ OpenInference ``llm.provider``; LiteLLM; Vercel AI SDK provider ids; the recordi
 
 from __future__ import annotations
 
+import re
+
 from otel_posthog._model import Operation
 
 _NAMES = {
@@ -42,6 +44,8 @@ _NAMES = {
     "mistralai": "mistral",
     "x_ai": "xai",
     "xai": "xai",
+    "az.ai.agents": "azure",
+    "azure.ai.agents": "azure",
     "moonshot_ai": "moonshot",
     "ibm.watsonx.ai": "watsonx",
     "huggingface_hub": "huggingface",
@@ -49,27 +53,87 @@ _NAMES = {
 }
 
 
-# Frameworks that name themselves where the provider belongs (OpenLLMetry for LangGraph, CrewAI; AutoGen).
-FRAMEWORKS = frozenset(("langchain", "langgraph", "crewai", "autogen", "llamaindex", "llama_index", "haystack"))
+# Frameworks that name themselves where the provider belongs, and the name of each.
+_FRAMEWORKS = {
+    "langchain": "langchain",
+    "langgraph": "langgraph",
+    "crewai": "crewai",
+    "autogen": "autogen",
+    "ag2": "ag2",
+    "llamaindex": "llamaindex",
+    "llama_index": "llamaindex",
+    "haystack": "haystack",
+    "strands_agents": "strands-agents",
+    "strands": "strands-agents",
+    "microsoft.agent_framework": "agent-framework",
+    "agent_framework": "agent-framework",
+    "semantic_kernel": "semantic-kernel",
+    "microsoft.semantic_kernel": "semantic-kernel",
+    "gcp.vertex.agent": "google-adk",
+    "google_adk": "google-adk",
+    "openai_agents": "openai-agents",
+    "pydantic_ai": "pydantic-ai",
+    "smolagents": "smolagents",
+    "dspy": "dspy",
+    "agno": "agno",
+    "livekit": "livekit",
+    "pipecat": "pipecat",
+    "mastra": "mastra",
+    "beeai": "beeai",
+    "mirascope": "mirascope",
+    "instructor": "instructor",
+    "litellm": "litellm",
+}
+
+# Hosts of providers' APIs: some libraries write the base URL's host as the provider (LiveKit Agents 1.8).
+_HOSTS = (
+    ("api.openai.com", "openai"),
+    (".openai.azure.com", "azure"),
+    (".azure.com", "azure"),
+    ("api.anthropic.com", "anthropic"),
+    ("generativelanguage.googleapis.com", "gemini"),
+    ("aiplatform.googleapis.com", "vertex_ai"),
+    (".amazonaws.com", "bedrock"),
+    ("api.mistral.ai", "mistral"),
+    ("api.cohere.com", "cohere"),
+    ("api.cohere.ai", "cohere"),
+    ("api.groq.com", "groq"),
+    ("api.deepseek.com", "deepseek"),
+    ("api.x.ai", "xai"),
+    ("openrouter.ai", "openrouter"),
+    ("api.together.xyz", "together"),
+    ("api.fireworks.ai", "fireworks"),
+    ("api.perplexity.ai", "perplexity"),
+    ("api.cerebras.ai", "cerebras"),
+)
+_HOST = re.compile(
+    r"(?:https?://)?([\w-]+(?:\.[\w-]+)*\.(?:com|ai|net|org|io|xyz|dev|cn)|localhost|[\d.]+)(?::\d+)?(?:/.*)?"
+)
 
 
 def provider_of(raw: str | None) -> str | None:
     """PostHog's name for a provider; an unknown one is returned in lower case, nothing stays nothing."""
-    if not raw:
+    name = (raw or "").strip().lower()
+    if not name:
         return None
-    name = raw.strip().lower()
     known = _NAMES.get(name)
-    if known is None and "." in name:
-        # Vercel's ids end in the API they speak: openai.chat, openai.responses, anthropic.messages.
-        head = name.rpartition(".")[0]
-        known = _NAMES.get(head) or (head if head.isalpha() else None)
-    return known or name or None
+    if known is not None or ("." not in name and name != "localhost"):
+        return known or name
+    host = _HOST.fullmatch(name)
+    if host is not None:
+        return next((provider for end, provider in _HOSTS if host[1].endswith(end)), None)
+    # Vercel's ids end in the API they speak: openai.chat, openai.responses, anthropic.messages.
+    head = name.rpartition(".")[0]
+    return _NAMES.get(head) or (head if head.isalpha() else name)
 
 
 def set_provider(operation: Operation, raw: str | None) -> None:
     """Set the provider, in PostHog's vocabulary, if it is not known yet; a framework's name is no provider."""
-    if raw is not None and raw.lower() in FRAMEWORKS:
-        operation.framework = operation.framework or raw.lower()
+    if raw is None:
+        return
+    framework = _FRAMEWORKS.get(raw.lower().replace("-", "_").replace(" ", "_"))
+    if framework is not None:
+        operation.framework = operation.framework or framework
     elif operation.provider is None:
         operation.provider = provider_of(raw)
 
@@ -129,7 +193,20 @@ _MAKERS = (
 )
 
 
+# Bedrock's model ids begin with the maker, or with a region before it.
+_BEDROCK = re.compile(r"(?:[a-z]{2,6}\.)?(?:anthropic|amazon|meta|cohere|mistral|ai21|deepseek|qwen)\.")
+
+
 def maker_of(model: str | None) -> str | None:
     """Who makes a model, where nothing says who served it (Langfuse, MLflow): PostHog's prices go by it."""
     name = (model or "").lower()
+    if _BEDROCK.match(name):
+        return "bedrock"
+    route, slash, rest = name.partition("/")
+    if slash and (provider := _NAMES.get(route) or _ROUTES.get(route)) is not None:
+        return provider
+    name = rest.rpartition("/")[2] if slash else name
     return next((maker for prefix, maker in _MAKERS if name.startswith(prefix)), None)
+
+
+_ROUTES = {maker: maker for _, maker in _MAKERS}

@@ -66,6 +66,12 @@ PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
     ("tool_choice", parse_json, ("gen_ai.request.tool_choice",)),
 )  # fmt: skip
 
+# Messages and tools. After the conventions' own names: semconv 1.27, Sentry's AI spans, embeddings of Langtrace.
+INPUTS = ("gen_ai.input.messages", "gen_ai.prompt", "gen_ai.request.messages", "gen_ai.embeddings.input",
+          "gen_ai.request.embedding_inputs")  # fmt: skip
+OUTPUTS = ("gen_ai.output.messages", "gen_ai.completion", "gen_ai.response.text")
+TOOLS = ("gen_ai.tool.definitions", "gen_ai.request.tools", "gen_ai.request.available_tools")
+
 # Names of token counts start with one of these; ._usage tells them apart.
 USAGE_PREFIXES = ("gen_ai.usage.", "llm.usage.", "anthropic.usage.")
 OTHER_TOTALS = ("mistral_ai.request.total_tokens", "gen_ai.client.token.usage")

@@ -126,14 +126,23 @@ def _read_call(operation: Operation, attributes: Attributes) -> None:
     if isinstance(parameters, dict):
         operation.tools = tools_of(parameters.get("tools"))
         read_parameters(operation, parameters)
-    tools = [
-        parse_json(tool["tool"]["json_schema"])
-        for tool in listed(nested(attributes.take_prefix("llm.tools.")))
-        if isinstance(tool, dict) and isinstance(tool.get("tool"), dict) and "json_schema" in tool["tool"]
-    ]
-    operation.tools = tools_of(tools) or operation.tools
+    tools = listed(nested(attributes.take_prefix("llm.tools.")))
+    operation.tools = tools_of([_definition(tool) for tool in tools]) or operation.tools
     reason = attributes.take(to_str, "llm.finish_reason")
     operation.finish_reasons = [reason] if reason else []
+
+
+def _definition(flattened: Json) -> Json:
+    """A tool: its definition as JSON text, or the schema of its parameters beside its name (Pydantic AI)."""
+    tool = flattened.get("tool") if isinstance(flattened, dict) else None
+    if not isinstance(tool, dict):
+        return None
+    schema = parse_json(tool.get("json_schema"))
+    if not isinstance(tool.get("name"), str) or (
+        isinstance(schema, dict) and ("function" in schema or "name" in schema)
+    ):
+        return schema
+    return {"name": tool["name"], "description": tool.get("description"), "parameters": schema}
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:

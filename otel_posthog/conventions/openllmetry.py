@@ -229,8 +229,10 @@ def _plain(item: Json) -> Json:
     if not isinstance(item, dict):
         return item
     plain = dict(item)
+    if isinstance(plain.get("tool_calls"), str):  # xAI SDK 1.21
+        plain["tool_calls"] = parse_json(plain["tool_calls"])
     if plain.get("role") == "thinking":
-        plain = {"role": "assistant", "reasoning_content": plain.get("content"), "content": None}
+        plain = {**plain, "role": "assistant", "reasoning_content": plain.get("content"), "content": None}
     return plain
 
 
@@ -246,6 +248,7 @@ def _joined_thinking(messages: list[Message]) -> list[Message]:
             and all(isinstance(part, Reasoning) for part in before.parts)
         ):
             message.parts = [*before.parts, *message.parts]
+            message.finish_reason = message.finish_reason or before.finish_reason
             joined[-1] = message
         else:
             joined.append(message)

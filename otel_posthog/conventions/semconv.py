@@ -8,9 +8,11 @@ conventions may write ``gen_ai.*`` as well: the registry parses those too, and c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from otel_posthog._model import Cost, Kind, Message, Operation, Reasoning, Usage
+from otel_posthog._model import Cost, Kind, Message, Operation, Reasoning, ToolCall, Usage
 from otel_posthog._spans import EventView, SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
@@ -29,15 +31,19 @@ from otel_posthog.conventions._attributes import (
 from otel_posthog.conventions._calls import is_failed_call_without_attributes, kind_of
 from otel_posthog.conventions._legacy import legacy_messages
 from otel_posthog.conventions._messages import messages_in, system_of
-from otel_posthog.conventions._parts import text_in
+from otel_posthog.conventions._parts import parts_of, text_in
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._recovery import json_prefix
+from otel_posthog.conventions._reprs import parse_literal
 from otel_posthog.conventions._semconv_tables import (
     ACTORS,
     COST_INDEX,
+    INPUTS,
     KINDS,
     OTHER_TOTALS,
+    OUTPUTS,
     PARAMETERS_INDEX,
+    TOOLS,
     USAGE_PREFIXES,
 )
 from otel_posthog.conventions._tools import tools_of
@@ -128,7 +134,7 @@ def _read_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
     attributes.drop("gen_ai.response.finish_reasons", "anthropic.message.stop_reason")
     actor = attributes.peek(ACTORS.get(operation.kind, ""))
     operation.name = actor if isinstance(actor, str) and actor else None
-    operation.tools = tools_of(attributes.take(structure_or_prefix, "gen_ai.tool.definitions", "gen_ai.request.tools"))
+    operation.tools = tools_of(attributes.take(structure_or_prefix, *TOOLS))
     attributes.drop("gen_ai.tool.definitions")
     operation.prompt_name = attributes.take(to_str, "gen_ai.prompt.name")
     operation.prompt_version = attributes.take(parse_json, "gen_ai.prompt.version")
@@ -181,8 +187,8 @@ def _is_an_estimate(cost: Cost, usage: Usage) -> bool:
 
 
 def _read_messages(operation: Operation, span: SpanView, attributes: Attributes) -> None:
-    input = _messages(operation, attributes, ("gen_ai.input.messages", "gen_ai.prompt"), "user")
-    output = _messages(operation, attributes, ("gen_ai.output.messages", "gen_ai.completion"), "assistant")
+    input = _messages(operation, attributes, INPUTS, "user")
+    output = _messages(operation, attributes, OUTPUTS, "assistant")
     instructions = attributes.take(text_or_structure, "gen_ai.system_instructions", "gen_ai.agent.instructions")
     if span.logs or span.events:
         legacy_input, legacy_output = legacy_messages(span.logs or span.events)
@@ -197,11 +203,53 @@ def _read_messages(operation: Operation, span: SpanView, attributes: Attributes)
     system = system_of(instructions)
     if system and not _holds(input, system):
         input = [*system, *(input or [])]
+    output = _with_tool_calls(operation, attributes, output)
     reasoning = attributes.take(to_str, "gen_ai.content.reasoning")  # OpenLIT
     if reasoning is not None and output:
         output[-1].parts.insert(0, Reasoning(reasoning))
     operation.input = input or None
     operation.output = output or None
+
+
+def _with_tool_calls(
+    operation: Operation, attributes: Attributes, output: list[Message] | None
+) -> list[Message] | None:
+    """The output with the tool calls that some libraries write beside it (Sentry, OpenLIT)."""
+    if not operation.is_call:
+        return output
+    written = attributes.take(parse_literal, "gen_ai.response.tool_calls")
+    calls = written if isinstance(written, list) else [written] if isinstance(written, dict) else []
+    if operation.tools is None and calls and all(_is_definition(call) for call in calls):
+        operation.tools = tools_of(calls)  # OpenLIT 1.33 for the responses API
+        return output
+    calls = calls or _joined_calls(attributes)
+    if not calls or any(isinstance(part, ToolCall) for message in output or () for part in message.parts):
+        return output
+    parts = parts_of([{"type": "tool_call", **call} for call in calls if isinstance(call, dict)])
+    if not output:
+        return [Message("assistant", parts)]
+    return [*output[:-1], replace(output[-1], parts=[*output[-1].parts, *parts])]
+
+
+def _is_definition(call: Any) -> bool:
+    return isinstance(call, dict) and "parameters" in call and "arguments" not in call and "function" not in call
+
+
+def _joined_calls(attributes: Attributes) -> list[dict[str, Any]]:
+    """OpenLIT 1.36 joins the names, ids and arguments of several calls by commas."""
+    if "gen_ai.tool.args" not in attributes:
+        return []
+    names = attributes.take(to_str, "gen_ai.tool.name") or ""
+    ids = (attributes.take(to_str, "gen_ai.tool.call.id") or "").split(", ")
+    arguments: Any = None
+    with suppress(ConversionError):
+        arguments = parse_literal(f"[{attributes.take(to_str, 'gen_ai.tool.args') or ''}]")
+    calls: list[dict[str, Any]] = []
+    for position, name in enumerate(filter(None, names.split(", "))):
+        call_arguments = arguments[position] if isinstance(arguments, list) and position < len(arguments) else None
+        call_id = ids[position] if position < len(ids) else None
+        calls.append({"name": name, "id": call_id or None, "arguments": call_arguments})
+    return calls
 
 
 def structure_or_prefix(value: Any) -> Any:

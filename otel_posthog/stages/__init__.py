@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from otel_posthog._context import CaptureContext
 from otel_posthog._distinct_ids import usable
 from otel_posthog._model import Json
-from otel_posthog.conventions import SESSION_ATTRIBUTES, USER_ATTRIBUTES
+from otel_posthog.conventions import IDENTITY_NAMES, session_in, user_in
 from otel_posthog.stages.deduplication import merge_nested, merge_side_by_side
 from otel_posthog.stages.nodes import Id, Node, ancestors_of, id_of
 from otel_posthog.stages.summaries import summarise
@@ -147,24 +147,12 @@ def _identity_above(node: Node, by_id: Mapping[Id, Node], known: dict[Id, Identi
             ancestor.ambient or CaptureContext(),
         )
         stated = (operation.user, operation.session) if operation is not None else (None, None)
-        user = stated[0] or usable(ambient.distinct_id) or _first_user(attributes) or user
-        session = stated[1] or ambient.session_id or _first_text(attributes, SESSION_ATTRIBUTES) or session
+        user = stated[0] or usable(ambient.distinct_id) or user_in(attributes) or user
+        session = stated[1] or ambient.session_id or session_in(attributes) or session
         known[id_of(ancestor)] = user, session
     return user, session
 
 
 def identity_of(attributes: Mapping[str, Json]) -> dict[str, Json]:
     """The attributes that say whose a span is."""
-    return {name: attributes[name] for name in (*USER_ATTRIBUTES, *SESSION_ATTRIBUTES) if name in attributes}
-
-
-def _first_user(attributes: Mapping[str, Json]) -> str | None:
-    return next(filter(None, (usable(_first_text(attributes, (name,))) for name in USER_ATTRIBUTES)), None)
-
-
-def _first_text(attributes: Mapping[str, Json], names: tuple[str, ...]) -> str | None:
-    for name in names:
-        value = attributes.get(name)
-        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
-            return str(value)
-    return None
+    return {name: attributes[name] for name in IDENTITY_NAMES.intersection(attributes)}
