@@ -17,7 +17,6 @@ NOT_CARRIED: dict[tuple[str, int, str], str] = {
     ("langsmith-otel", 22, "output tokens"): "likewise",
     ("langsmith-otel", 24, "counted once"): "likewise",
     ("litellm-otel-callback", 0, "user text"): "the record has the user's id in the place of the text",
-    ("litellm-otel-callback", 6, "counted once"): "LiteLLM writes onto the app's span, which ends after the call",
     ("logfire_openai", 12, "counted once"): "the log of an abandoned stream comes with garbage collection, in call 15",
     ("logfire_openai", 15, "counted once"): "it has the log of call 12's stream",
     ("logfire_openai", 15, "user text"): "likewise",

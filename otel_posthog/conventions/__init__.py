@@ -13,14 +13,17 @@ from otel_posthog.conventions import (
     evaluations,
     generic,
     genkit,
+    google_adk,
     haystack,
     langfuse,
     langsmith,
     litellm,
+    mastra,
     mcp,
     mlflow,
     openinference,
     openllmetry,
+    pipecat,
     posthog,
     pydantic_ai,
     semconv,
@@ -61,11 +64,12 @@ class Reader:
     ``matches`` says whether the convention owns a span. ``parse`` returns its operation; it takes the attributes that
     it understands, the rest passes through to the event. What it leaves ``None`` is filled in from the GenAI
     conventions, if the span carries those too; ``finish`` may then return an operation that is corrected by them.
+    A span of which ``parse`` makes ``None`` is no event: it repeats another one.
     """
 
     name: str
     matches: Callable[[SpanView], bool]
-    parse: Callable[[SpanView, Attributes], Operation]
+    parse: Callable[[SpanView, Attributes], Operation | None]
     finish: Callable[[Operation, SpanView], Operation] | None = None
 
 
@@ -73,6 +77,9 @@ class Reader:
 READERS: tuple[Reader, ...] = (
     Reader("evaluations", evaluations.matches, evaluations.parse),
     Reader("genkit", genkit.matches, genkit.parse),
+    Reader("google_adk", google_adk.matches, google_adk.parse),
+    Reader("mastra", mastra.matches, mastra.parse),
+    Reader("pipecat", pipecat.matches, pipecat.parse),
     Reader("haystack", haystack.matches, haystack.parse),
     Reader("vercel_ai", vercel_ai.matches, vercel_ai.parse),
     Reader("langfuse", langfuse.matches, langfuse.parse),
@@ -128,11 +135,13 @@ def is_ai_span(span: ReadableSpan) -> bool:
 
 
 def parse_span(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:
-    """The operation that a span describes, ``None`` if it is no AI span. Nothing changes it afterwards."""
+    """The operation that a span describes, ``None`` if it is no event. Nothing changes it afterwards."""
     for reader in readers:
         if reader.matches(span):
             attributes = Attributes(span.attributes)
             operation = reader.parse(span, attributes)
+            if operation is None:
+                return None
             if operation.evaluation is None and reader.parse is not semconv.parse:
                 operation = filled(operation, semconv.parse(span, attributes, operation.kind))
             if reader.finish is not None:

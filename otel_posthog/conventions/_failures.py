@@ -14,10 +14,11 @@ from otel_posthog.conventions._attributes import Attributes, ConversionError, to
 from otel_posthog.conventions._reprs import parse_literal
 
 # "Error code: 429 - …" (openai, anthropic), "status_code: 429," (pydantic-ai), "HTTP 429", "429 RESOURCE_EXHAUSTED."
-# (google-genai), "'code': 429" (Google bodies).
+# (google-genai), "'code': 429" (Google bodies), "Error: 429 Rate limit reached" (openai and anthropic for JavaScript).
 _STATUS_IN_TEXT = re.compile(
     r"(?:error code|status[ _]?code|http(?:/\d(?:\.\d)?)?(?: status| error)?|status|'code')\W{0,4}([45]\d\d)\b"
-    r"|^\s*([45]\d\d) [A-Z_]{4,}",
+    r"|^\s*([45]\d\d) [A-Z_]{4,}"
+    r"|\A(?:\w*Error: )?([45]\d\d) (?=[A-Z{\"])",
     re.IGNORECASE | re.MULTILINE,
 )
 _SCANNED = 2_000  # characters; the status stands at the front, and an error text can quote a whole prompt
@@ -59,7 +60,7 @@ def http_status(value: object) -> int | None:
 def status_in(message: str | None) -> int | None:
     """The HTTP status that an error's text names, if it names one."""
     found = _STATUS_IN_TEXT.search(message[:_SCANNED]) if message else None
-    return int(found.group(1) or found.group(2)) if found else None
+    return int(next(filter(None, found.groups()))) if found else None
 
 
 def _status_of_named_class(message: str | None) -> int | None:

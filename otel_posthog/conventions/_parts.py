@@ -155,10 +155,10 @@ _KNOWN_MEDIA_KEYS = {"type", "modality", "mime_type", "mimeType", "media_type", 
                      "document", "bytes", "title", "audio", "video_url", "file_url"}  # fmt: skip
 
 
-def media(modality: str) -> Callable[[JsonObject], Part]:
+def media(modality: str) -> Callable[[JsonObject], Part | None]:
     """A reader of one kind of media. Providers nest the source under a key of their own, at most twice."""
 
-    def read(part: JsonObject) -> Part:
+    def read(part: JsonObject) -> Part | None:
         found = Media(str(part.get("modality") or modality))
         for layer in _layers(part):
             if isinstance(layer, str):
@@ -177,11 +177,16 @@ def media(modality: str) -> Callable[[JsonObject], Part]:
             if isinstance(source, str):
                 _take_source(found, source)
         if not (found.url or found.data or found.file_id):
-            return Other(part)
+            return None if _has_empty_source(part) else Other(part)
         found.extra = {k: v for k, v in part.items() if k not in _KNOWN_MEDIA_KEYS and v is not None}
         return found
 
     return read
+
+
+def _has_empty_source(part: JsonObject) -> bool:
+    """Whether the data were left out (OpenLLMetry for Bedrock)."""
+    return any(part.get(name) == "" for name in ("content", "data", "url", "uri"))
 
 
 def _layers(part: JsonObject) -> Iterable[JsonObject | str]:
@@ -225,7 +230,7 @@ _SERVER_CALLS = frozenset(("web_search_call", "file_search_call", "code_interpre
 
 # Where each was seen: OpenTelemetry semconv gen-ai-input-messages.json; OpenAI API reference (chat, responses);
 # Anthropic messages; Vercel AI SDK core types; LangChain content blocks.
-_BY_TYPE: dict[str, Callable[[JsonObject], Part]] = {
+_BY_TYPE: dict[str, Callable[[JsonObject], Part | None]] = {
     "text": text_part,
     "input_text": text_part,
     "output_text": text_part,
@@ -271,7 +276,7 @@ _BY_TYPE: dict[str, Callable[[JsonObject], Part]] = {
 }
 
 # Parts without a type: Gemini and Bedrock Converse name the only key after the kind.
-_BY_KEY: dict[str, Callable[[JsonObject], Part]] = {
+_BY_KEY: dict[str, Callable[[JsonObject], Part | None]] = {
     "toolUse": tool_call,
     "functionCall": tool_call,
     "function_call": tool_call,

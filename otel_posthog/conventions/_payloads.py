@@ -123,7 +123,9 @@ def read_response(operation: Operation, response: Json) -> None:
     if isinstance(model, str) and model:
         operation.response_model = operation.response_model or model
     identity = first(body, "id", "responseId", "response_id")
-    if isinstance(identity, str) and identity:
+    # An item of OpenAI's responses API has an id of its own; Anthropic's message is the response, with its model.
+    is_item = body.get("type") == "message" and "model" not in body
+    if isinstance(identity, str) and identity and not is_item:
         operation.response_id = operation.response_id or identity
     answers = _answers(body)
     if operation.output is None:
@@ -156,10 +158,22 @@ def _answers(body: dict[str, Any]) -> list[Message] | None:
             # OpenAI's responses API answers in items: thoughts, text and calls of one and the same turn.
             return [Message("assistant", [part for message in found for part in message.parts])]
         return found
-    if "role" in body or isinstance(body.get("content"), list):
-        return messages_of([body], "assistant")
+    if "role" in body or isinstance(body.get("content"), list) or _is_gemini(body.get("content")):
+        return messages_of([{name: value for name, value in body.items() if name not in _BESIDE_MESSAGE}], "assistant")
     text = first(body, "text", "completion", "output_text", "response", "answer", "output", "content")
     return messages_of(text, "assistant") if isinstance(text, (str, list)) else None
+
+
+# What an answer says beside its message, where the two are one object (Anthropic).
+_BESIDE_MESSAGE = frozenset(
+    ("model", "usage", "usage_metadata", "usageMetadata", "stop_sequence", "container", "context_management",
+     "service_tier", "llm_output", "created", "object", "model_version", "modelVersion", "response_id", "responseId",
+     "raw", "avg_logprobs", "grounding_metadata", "partial", "turn_complete", "interrupted", "custom_metadata")
+)  # fmt: skip
+
+
+def _is_gemini(content: Json) -> bool:
+    return isinstance(content, Mapping) and isinstance(content.get("parts"), list)
 
 
 def _choice(choice: Json) -> Json:

@@ -74,6 +74,7 @@ TOOLS = ("gen_ai.tool.definitions", "gen_ai.request.tools", "gen_ai.request.avai
 
 # Names of token counts start with one of these; ._usage tells them apart.
 USAGE_PREFIXES = ("gen_ai.usage.", "llm.usage.", "anthropic.usage.")
+USAGE_OBJECTS = ("mirascope.response.usage", "gen_ai.usage", "gen_ai.response.usage")
 OTHER_TOTALS = ("mistral_ai.request.total_tokens", "gen_ai.client.token.usage")
 
 # Who acts in a span of this kind: its name is what people look for, not the span's.

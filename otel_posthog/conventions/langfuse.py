@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from otel_posthog._model import Cost, Failure, Json, Kind, Operation, Usage
+from otel_posthog._model import Cost, Failure, Json, Kind, Message, Operation, Text, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_any, to_str, to_str_list, to_structure
 from otel_posthog.conventions._failures import status_in
@@ -69,6 +69,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     operation.prompt_version = attributes.take(parse_json, _OBSERVATION + "prompt.version")
     if operation.is_call:
         _read_content(operation, attributes)
+        _read_responses_metadata(operation)
     else:
         operation.input_state = _arguments(attributes.take(parse_json, _OBSERVATION + "input"))
         operation.output_state = attributes.take(parse_json, _OBSERVATION + "output")
@@ -147,6 +148,15 @@ def _unquoted(value: Any) -> Json:
     if isinstance(value, str) and len(value) >= 2 and value[0] == value[-1] == '"':
         return value[1:-1]
     return parse_json(value)
+
+
+def _read_responses_metadata(operation: Operation) -> None:
+    """Langfuse's OpenAI wrapper for JavaScript puts parts of a Responses request into the metadata."""
+    instructions = operation.metadata.get("instructions")
+    if isinstance(instructions, str) and operation.input and operation.input[0].role != "system":
+        operation.input = [Message("system", [Text(instructions)]), *operation.input]
+    if operation.tools is None and isinstance(operation.metadata.get("tools"), list):
+        operation.tools = tools_of(operation.metadata["tools"])
 
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:

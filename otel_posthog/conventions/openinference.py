@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from otel_posthog._model import Cost, Json, Kind, Message, Operation, Text
+from otel_posthog._model import Cost, Json, Kind, Message, Operation, Text, ToolResult
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
@@ -180,12 +180,37 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     attributes.drop("input.mime_type", "output.mime_type")
     if operation.input is None and given is not None:
         _read_input(operation, parse_json(given))
+    elif isinstance(given, str) and _is_fuller(given, operation.input or []):
+        _take_fuller_input(operation, parse_json(given))
     elif operation.tools is None and isinstance(given, str) and '"tools"' in given:
         _read_tools(operation, parse_json(given))
     if operation.kind == "embedding":
         return  # what an embedding answers are numbers
     if answered is not None and _lacks_of_the_answer(operation):
         _read_output(operation, answered)
+
+
+def _is_fuller(request: str, flattened: list[Message]) -> bool:
+    """Whether the raw request has a system prompt or results of tools that the flattened messages lack (Anthropic SDK
+    for JavaScript 0.2)."""
+    has_system = any(message.role == "system" for message in flattened)
+    results = sum(isinstance(part, ToolResult) for message in flattened for part in message.parts)
+    return (not has_system and ('"system"' in request or '"instructions"' in request)) or (
+        request.count('"tool_result"') > results
+    )
+
+
+def _take_fuller_input(operation: Operation, request: Json) -> None:
+    raw = Operation(operation.kind)
+    if looks_like_request(request):
+        read_request(raw, request)
+    if _size(raw.input) > _size(operation.input):
+        operation.input = raw.input
+    operation.tools = operation.tools or raw.tools
+
+
+def _size(messages: list[Message] | None) -> int:
+    return sum(len(message.parts) for message in messages or ())
 
 
 def _read_input(operation: Operation, given: Json) -> None:
@@ -223,7 +248,8 @@ def _read_output(operation: Operation, answered: Any) -> None:
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
     found = listed(nested(attributes.take_prefix(prefix)))
-    return messages_of([_plain(item) for item in found], "user" if "input" in prefix else "assistant")
+    messages = messages_of([_plain(item) for item in found], "user" if "input" in prefix else "assistant")
+    return messages if _size(messages) else None  # Portkey's have a role only
 
 
 def _plain(item: Json) -> Json:

@@ -44,10 +44,11 @@ from otel_posthog.conventions._semconv_tables import (
     OUTPUTS,
     PARAMETERS_INDEX,
     TOOLS,
+    USAGE_OBJECTS,
     USAGE_PREFIXES,
 )
 from otel_posthog.conventions._tools import tools_of
-from otel_posthog.conventions._usage import accounting_of, take_usage
+from otel_posthog.conventions._usage import accounting_of, merge_usage, take_usage, usage_of
 
 # State of whatever is no call of a model.
 _INPUTS = ("gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.retrieval.query.text", "gen_ai.task.input")
@@ -169,6 +170,9 @@ def _read_usage(operation: Operation, span: SpanView, attributes: Attributes) ->
     usage.cache_inside, usage.reasoning_inside = accounting.cache_inside, accounting.reasoning_inside
     if usage.total is None:
         usage.total = attributes.take(to_int, *OTHER_TOTALS)
+    details = attributes.take(to_structure, *USAGE_OBJECTS)
+    if isinstance(details, dict):
+        merge_usage(operation, usage_of(details))
     amounts = attributes.take_all(COST_INDEX)
     if not amounts:
         return

@@ -8,12 +8,14 @@ writes the GenAI conventions and, on demand, ``ai.*`` attributes without an oper
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from otel_posthog._model import Json, Kind, Message, Operation, Reasoning, Text, Usage
+from otel_posthog._model import Cost, Json, Kind, Message, Operation, Reasoning, Text, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
+    ConversionError,
     parse_json,
     to_id,
     to_int,
@@ -113,7 +115,9 @@ def _read_usage(operation: Operation, attributes: Attributes) -> None:
     embedded = attributes.take(to_int, "ai.usage.tokens")
     usage = take_usage(attributes, ("ai.usage.",))
     usage.input = embedded if usage.input is None else usage.input
-    said = _said_by_providers(attributes.peek("ai.response.providerMetadata"))
+    metadata = decoded(attributes.peek("ai.response.providerMetadata"))
+    said = _said_by_providers(metadata)
+    operation.cost = _charged(metadata)
     # Since version 6 the input is a total with details; before, it was the provider's own number.
     usage.cache_inside = usage.uncached is not None or _CACHE_OUTSIDE.isdisjoint((operation.provider, *said))
     for details in said.values():
@@ -123,11 +127,22 @@ def _read_usage(operation: Operation, attributes: Attributes) -> None:
     operation.usage = usage
 
 
-def _said_by_providers(metadata: Any) -> dict[str, Usage]:
+def _charged(metadata: Json) -> Cost | None:
+    """What a gateway charged: ``{"gateway": {"cost": "0.0045"}}``, ``{"openrouter": {"usage": {"cost": 0.0045}}}``."""
+    for details in metadata.values() if isinstance(metadata, Mapping) else ():
+        if not isinstance(details, Mapping):
+            continue
+        usage = details.get("usage")
+        for cost in (details.get("cost"), usage.get("cost") if isinstance(usage, Mapping) else None):
+            with suppress(ConversionError):
+                return Cost(total=to_number(cost))
+    return None
+
+
+def _said_by_providers(metadata: Json) -> dict[str, Usage]:
     """What ``{"anthropic": {"usage": {…}, "cacheReadInputTokens": 2048}}`` counts, by provider."""
-    stated: Json = decoded(metadata)
     said: dict[str, Usage] = {}
-    for provider, details in stated.items() if isinstance(stated, Mapping) else ():
+    for provider, details in metadata.items() if isinstance(metadata, Mapping) else ():
         if isinstance(details, Mapping):
             counted = details.get("usage")
             named = {_DETAIL_NAMES.get(name) or name: count for name, count in details.items()}
