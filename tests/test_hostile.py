@@ -133,7 +133,8 @@ def test_a_mutated_recording_still_gives_its_event(which: tuple[str, int], data:
     name, index = which
     span = _mutated(recordings.load(name)["spans"][index], data)
     seen = view_of(span)
-    if any(reader.matches(seen) for reader in conventions.READERS):
+    repeats_its_parent = seen.name == "raw_gen_ai_request"  # LiteLLM's, where it has no answer
+    if not repeats_its_parent and any(reader.matches(seen) for reader in conventions.READERS):
         events = mapped(seen)
         assert len(events) == 2
         assert json.dumps(events)
