@@ -39,6 +39,7 @@ from otel_posthog.conventions._identity import (
     session_in,
     user_in,
 )
+from otel_posthog.conventions._plain import plain_view
 
 __all__ = [
     "EVALUATION_EVENTS",
@@ -135,7 +136,17 @@ def is_ai_span(span: ReadableSpan) -> bool:
 
 
 def parse_span(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:
-    """The operation that a span describes, ``None`` if it is no event. Nothing changes it afterwards."""
+    """The operation that a span describes, ``None`` if it is no event. Nothing changes it afterwards.
+
+    Raises what a reader of the user's own raises.
+    """
+    try:
+        return _parsed(span, readers)
+    except Exception:  # a value is an object that no attribute may hold
+        return _parsed(plain_view(span), readers)
+
+
+def _parsed(span: SpanView, readers: tuple[Reader, ...]) -> Operation | None:
     for reader in readers:
         if reader.matches(span):
             attributes = Attributes(span.attributes)

@@ -40,7 +40,7 @@ def to_id(value: Any) -> str:
 def to_int(value: Any) -> int:
     """A count. Floats (Cohere writes 31.0) and digits in strings count; negative is OpenLIT's "not set"."""
     amount = to_number(value)
-    if amount < 0 or amount != int(amount):
+    if not 0 <= amount < 2**63 or amount != int(amount):
         raise ConversionError
     return int(amount)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_posthog._distinct_ids import usable
 from otel_posthog.conventions import posthog
-from otel_posthog.conventions._attributes import ConversionError, to_id
+from otel_posthog.conventions._attributes import to_id
 from otel_posthog.conventions._placeholders import is_placeholder
 
 # In order of precedence. user.id: semantic conventions, "User attributes"; enduser.id is its older name.
@@ -59,6 +59,6 @@ def session_id(written: str | None) -> str | None:
 def _id(value: Any) -> str | None:
     try:
         text = to_id(value)
-    except ConversionError:
+    except Exception:  # no id, or an object that raises when it is looked at
         return None
     return None if is_placeholder(text) else text
