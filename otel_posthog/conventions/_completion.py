@@ -10,7 +10,7 @@ from otel_posthog._distinct_ids import usable
 from otel_posthog._model import Message, Operation, ToolCall, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
-from otel_posthog.conventions._attributes import Attributes, to_int, to_str
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_int, to_str
 from otel_posthog.conventions._failures import failure_of, http_status
 from otel_posthog.conventions._identity import IDENTITY_NAMES, session_id, session_in, user_in
 from otel_posthog.conventions._noise import is_noise
@@ -92,7 +92,9 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
     if operation.streaming is None and operation.is_call:
         operation.streaming = _streams_by_method(attributes)
     operation.name = _name(operation, span)
-    operation.unmapped.update({name: value for name, value in attributes.left.items() if not is_noise(name, value)})
+    operation.unmapped.update(
+        {name: parse_json(value) for name, value in attributes.left.items() if not is_noise(name, value)}
+    )
     return operation
 
 
