@@ -19,9 +19,10 @@ from types import TracebackType
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from otel_posthog.local import query
 from otel_posthog.local._connection import (
     ConnectionProtocol,
     HangingResponse,
@@ -126,6 +127,11 @@ class LocalPostHog:
             body, size, digest = await _read(request)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
+        answer = query.answer(request.method, request.url.path, request.headers, body, self.store, self._api_keys)
+        if answer is not None:
+            self.store.add([], _record(request, answer[0], None, None, size, digest))
+            kind = PlainTextResponse if isinstance(answer[1], str) else JSONResponse
+            return kind(answer[1], answer[0])
         endpoint = self._endpoint(request.url.path)
         if endpoint is None or request.method != "POST":
             status = 404 if endpoint is None else 405
