@@ -1,39 +1,57 @@
-"""The `otel-posthog` command: its subcommands come with extras, or it says what to install."""
+"""The `otel-posthog` command. Subcommands are imported when they are run; some need an extra."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+from importlib import import_module
+
+import click
 
 from otel_posthog._version import __version__
 
-if TYPE_CHECKING:
-    import click
+# Subcommand: module, its click command, the extra it needs, help.
+COMMANDS: dict[str, tuple[str, str, str | None, str]] = {
+    "doctor": ("otel_posthog.doctor.command", "doctor", None, "Find out why nothing shows up in PostHog."),
+    "local": ("otel_posthog.local.commands", "local", "local", "Run a PostHog on this machine."),
+}
 
-_EXTRA = frozenset({"click", "rich", "starlette", "uvicorn", "h11"})
+
+class _Commands(click.Group):
+    """Lists the subcommands from the table, without importing any."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, command, extra, _ = COMMANDS[name]
+        try:
+            loaded: click.Command = getattr(import_module(module), command)
+        except ModuleNotFoundError as error:
+            if extra is None or (error.name or "").startswith("otel_posthog"):
+                raise
+            raise click.ClickException(f'"{name}" needs an extra: pip install "otel-posthog[{extra}]"') from None
+        return loaded
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][3]) for name in self.list_commands(context)])
+
+
+@click.group(cls=_Commands)
+@click.version_option(__version__, prog_name="otel-posthog")
+def commands() -> None:
+    """OpenTelemetry GenAI spans to PostHog."""
+
+
+def build() -> click.Group:
+    """The command with everything under it."""
+    return commands
 
 
 def main() -> None:
     """Entry point of the console script."""
-    try:
-        command = build()
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        print('This command needs the extra: pip install "otel-posthog[local]"', file=sys.stderr)
-        raise SystemExit(1) from None
-    command(prog_name="otel-posthog")
-
-
-def build() -> click.Group:
-    """The command with everything under it. ``ModuleNotFoundError`` where an extra is missing."""
-    import click
-
-    from otel_posthog.local.commands import local
-
-    group = click.Group("otel-posthog", help="OpenTelemetry GenAI spans to PostHog.")
-    group.add_command(local)
-    return click.version_option(__version__)(group)
+    commands(prog_name="otel-posthog")
 
 
 if __name__ == "__main__":

@@ -231,7 +231,7 @@ def test_the_command_runs_prints_events_and_stops_when_asked(tmp_path: Path) -> 
 
 
 def test_without_the_extra_the_command_says_what_to_install() -> None:
-    code = "import sys; sys.modules['click'] = None; from otel_posthog import cli; cli.main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = "import sys; sys.modules['rich'] = None; from otel_posthog import cli; cli.main()"
+    done = subprocess.run([sys.executable, "-c", code, "local"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == 'This command needs the extra: pip install "otel-posthog[local]"\n'
+    assert done.stderr == 'Error: "local" needs an extra: pip install "otel-posthog[local]"\n'
