@@ -243,3 +243,8 @@ def proxy(name: str, value: Any) -> str:
     if text.startswith(("http://", "https://", "socks5://", "socks5h://")):
         return text
     raise refuse(name, value, "a URL such as http://proxy.example:3128")
+
+
+def masked(key: str) -> str:
+    """A key for logs: enough of it to tell two keys apart."""
+    return f"{key[:8]}…{key[-4:]}" if len(key) >= 24 else f"{key[:4]}…"
