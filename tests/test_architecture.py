@@ -85,7 +85,6 @@ ALLOWED: dict[str, set[str]] = {
         "events",
         "exporter",
         "processor",
-        "configure",
     },
     "cli": {"_version", "local", "doctor"},
 }

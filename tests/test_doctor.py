@@ -344,6 +344,16 @@ def test_frameworks_that_trace_by_themselves(monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
+def test_a_name_that_switches_off_every_instrumentation_of_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = FakeEntry("openai", "openai>=1")
+    line = (
+        "! OTEL_PYTHON_DISABLED_INSTRUMENTATIONS switches off all that trace openai: openai.\n"
+        "    → take openai out of OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+    )
+    variables = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "requests, openai"}
+    assert line in check_with(monkeypatch, {"openai": "2.0"}, entry, **variables)
+
+
 def test_langsmith_that_does_not_write_opentelemetry_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "! LangSmith traces to its own server only.\n    → export LANGSMITH_TRACING_MODE=hybrid"
     packages = {"langsmith": "0.15.1"}
@@ -396,15 +406,19 @@ def test_a_proxy_is_named_without_its_password() -> None:
 
 def test_the_endpoints_that_are_served(posthog: LocalPostHog) -> None:
     assert lines(network.check_endpoints, {"POSTHOG_HOST": posthog.url}) == [
-        f"✓ {posthog.url} serves /i/v0/ai/batch/ and /batch/: events of up to 8 MiB."
+        f"✓ {posthog.url} serves /i/v0/ai/batch/ and /batch/: events of up to 8 MiB.",
+        "· /i/v1/ai/events: served as well.",
+        "· /i/v1/analytics/events: served as well.",
+        "· /i/v0/e/: served as well.",
     ]
     assert posthog.events() == []
 
 
 def test_an_older_installation() -> None:
-    with LocalPostHog(serve_ai_lane=False) as posthog:
-        assert lines(network.check_endpoints, {"POSTHOG_HOST": posthog.url}) == [
-            f"✓ {posthog.url} serves /batch/: events of up to 983 KB."
+    with LocalPostHog(serve_ai_lane=False, serve_v1=False) as posthog:
+        assert lines(network.check_endpoints, {"POSTHOG_HOST": posthog.url})[:2] == [
+            f"✓ {posthog.url} serves /batch/: events of up to 983 KB.",
+            "· /i/v1/ai/events: not served.",
         ]
 
 
@@ -669,3 +683,9 @@ def test_the_summary_counts() -> None:
     fault, warning = Line("x", "fault", "x"), Line("x", "warning", "x")
     assert summary([]) == "No problem found."
     assert summary([fault, warning, warning]) == "1 fault, 2 warnings."
+
+
+def test_a_project_over_its_quota() -> None:
+    with LocalPostHog(faults=["quota"]) as posthog:
+        (line,) = lines(sending.check_sending, {"POSTHOG_HOST": posthog.url})
+    assert line == "✗ 1 event not sent to PostHog: PostHog has dropped the events: the project is over its quota"

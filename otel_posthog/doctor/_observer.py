@@ -20,7 +20,6 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
 from otel_posthog._spans import view_of
-from otel_posthog.configure import EnvironmentSpanExporter
 from otel_posthog.conventions import READERS, is_ai_span
 from otel_posthog.doctor._wire import Wire, watch
 from otel_posthog.exporter import PostHogSpanExporter
@@ -65,6 +64,8 @@ class Observer(SpanProcessor):
         self.ended: Counter[str] = Counter()
         self.ai: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.ai_span_ids: set[str] = set()
+        self._writing = threading.Lock()
+        self._is_final = False
         self.wire.reset()
 
     def watch_provider(self, provider: TracerProvider) -> None:
@@ -117,7 +118,14 @@ class Observer(SpanProcessor):
         }
 
     def write(self, is_final: bool = False) -> None:
-        """Write the report of this process."""
+        """Write the report of this process; one that is not final never replaces one that is."""
+        self._is_final = self._is_final or is_final
+        with self._writing:
+            if self._is_final and not is_final:
+                return
+            self._write(is_final)
+
+    def _write(self, is_final: bool) -> None:
         target = self._directory / f"{os.getpid()}.json"
         temporary = target.with_suffix(".tmp")
         try:
@@ -208,13 +216,17 @@ def _described(provider: TracerProvider, is_global: bool) -> dict[str, Any]:
     posthog = 0
     for processor in _processors(provider):
         exporter = _exporter_of(processor)
-        is_active = not isinstance(exporter, EnvironmentSpanExporter) or exporter.is_active
         posthog += isinstance(processor, PostHogSpanProcessor)
-        posthog += isinstance(exporter, (PostHogSpanExporter, EnvironmentSpanExporter)) and is_active
+        # The exporter behind OTEL_TRACES_EXPORTER=posthog says whether a processor does its work.
+        posthog += _is_ours(exporter) and getattr(exporter, "is_active", True)
         if not isinstance(processor, (Observer, _LastProcessor)):
             name = type(processor).__name__
             names.append(f"{name} with {type(exporter).__name__}" if exporter is not None else name)
     return {"name": type(provider).__name__, "is_global": is_global, "processors": names, "posthog": posthog}
+
+
+def _is_ours(exporter: object) -> bool:
+    return type(exporter).__module__.startswith("otel_posthog.")
 
 
 def _processors(provider: TracerProvider) -> tuple[SpanProcessor, ...]:

@@ -52,8 +52,10 @@ def doctor(json_: bool, offline: bool, wait: float, app_url: str | None, command
         found = observation.observe(setup, command)
     else:
         found = run(setup, OFFLINE if offline else OFFLINE + ONLINE)
-    lines = []
+    lines: list[Line] = []
     for line in found:
+        if not json_ and (not lines or lines[-1].check != line.check):
+            click.echo(click.style(f"{line.check.capitalize()}", bold=True))
         lines.append(line)
         if not json_:
             symbol, _, rest = str(line).partition(" ")

@@ -124,6 +124,17 @@ def check_instrumentations(setup: Setup) -> Iterator[Line]:
     if installed("crewai"):
         yield Line("instrumentations", "info", f"crewai {_NEEDS_PRIVATE_PROVIDER_NOTE}.")
     yield from _langsmith(setup.environ)
+    yield from _disabled(setup.environ, owners)
+
+
+def _disabled(environ: Mapping[str, str], owners: Mapping[str, EntryPoint]) -> Iterator[Line]:
+    """Several distributions share the names that this variable takes."""
+    variable = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+    for name in filter(None, (part.strip() for part in environ.get(variable, "").split(","))):
+        off = sorted(distribution for distribution, entry in owners.items() if entry.name == name)
+        if off and name in {part.partition("-")[0] for part in CLIENTS}:
+            text = f"{variable} switches off all that trace {name}: {', '.join(off)}."
+            yield Line("instrumentations", "warning", text, f"take {name} out of {variable}")
 
 
 def installed(name: str) -> Distribution | None:

@@ -12,7 +12,7 @@ import certifi
 import requests
 
 from otel_posthog._checks import without_credentials
-from otel_posthog.delivery.endpoints import CHAINS
+from otel_posthog.delivery.endpoints import CHAINS, Endpoint
 from otel_posthog.doctor._http import TIMEOUT, Answer, Client, reason_of
 from otel_posthog.doctor._report import Line, Setup
 from otel_posthog.settings import Settings
@@ -66,9 +66,7 @@ def check_endpoints(setup: Setup) -> Iterator[Line]:
     client = Client(settings)
     served = []
     for endpoint in CHAINS[settings.endpoint]:
-        answer = client.post(
-            settings.host + endpoint.path, {"api_key": settings.api_key, "batch": []}, settings.api_key
-        )
+        answer = _ask(client, settings, endpoint)
         fault = fault_of(settings.host, endpoint.path, answer)
         if fault is not None:
             yield fault
@@ -82,6 +80,15 @@ def check_endpoints(setup: Setup) -> Iterator[Line]:
         return
     paths, size = " and ".join(endpoint.path for endpoint in served), _size(served[0].max_event_bytes)
     yield Line("endpoints", "ok", f"{settings.host} serves {paths}: events of up to {size}.")
+    others = [endpoint for chain in CHAINS.values() for endpoint in chain if endpoint not in CHAINS[settings.endpoint]]
+    for endpoint in dict.fromkeys(others):
+        answer = _ask(client, settings, endpoint)
+        state = "not served" if answer.status in (404, 405) or answer.error or answer.is_web_page else "served as well"
+        yield Line("endpoints", "info", f"{endpoint.path}: {state}.")
+
+
+def _ask(client: Client, settings: Settings, endpoint: Endpoint) -> Answer:
+    return client.post(settings.host + endpoint.path, {"api_key": settings.api_key, "batch": []}, settings.api_key)
 
 
 def _size(count: int) -> str:
