@@ -14,9 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.spans import SIZES, make_spans
-from otel_posthog import Settings
-from otel_posthog.logs import LogRecords
-from otel_posthog.mapper import Mapper
+from tests.support.events import events_of
 
 
 def microseconds(run: Callable[[], Any]) -> float:
@@ -29,11 +27,10 @@ def microseconds(run: Callable[[], Any]) -> float:
 def main() -> None:
     """Decode the messages of a span, encode its event."""
     table = Table("payload", "work", "json", "msgspec", "orjson", "msgspec / orjson", title="µs")
-    mapper = Mapper(Settings(api_key="phc_bench"), LogRecords(), print)
     for size in SIZES:
         (span,) = make_spans(size, 1)
         text = str((span.attributes or {})["gen_ai.input.messages"])
-        event = orjson.loads(mapper.events_of(mapper.nodes_of([span]))[0].body)
+        (event,) = events_of([span])
         decoders = (json.loads, msgspec.json.decode, orjson.loads)
         encoders = (json.dumps, msgspec.json.encode, orjson.dumps)
         for work, given, runs in (("decode", text, decoders), ("encode", event, encoders)):

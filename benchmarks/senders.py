@@ -11,9 +11,8 @@ from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_posthog import PostHogSpanExporter, Settings
-from otel_posthog.logs import LogRecords
-from otel_posthog.mapper import Mapper
+from otel_posthog import PostHogSpanExporter
+from tests.support.events import events_of
 
 Send = Callable[[Sequence[ReadableSpan]], object]
 
@@ -30,8 +29,7 @@ def otlp(url: str, compression: Compression) -> Send:
 
 def floor(url: str, spans: Sequence[ReadableSpan], compression: str) -> Send:
     """Dump events that were built before, gzip, one POST: what no exporter can do without."""
-    mapper = Mapper(Settings(api_key="phc_bench"), LogRecords(), print)
-    built = {id(s): orjson.loads(mapper.events_of(mapper.nodes_of([s]))[0].body) for s in spans}
+    built = {id(span): events_of([span])[0] for span in spans}
     session = requests.Session()
 
     def send(batch: Sequence[ReadableSpan]) -> None:

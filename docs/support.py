@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.support import recordings
-from tests.support.mapping import events_of
+from tests.support.events import events_of
 from tests.support.truth import Fact, facts_of
 
 # Column and the facts that it is about.

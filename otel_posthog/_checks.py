@@ -65,7 +65,7 @@ _FOREIGN_KEYS = {
     "gsk_": "a Groq key (gsk_…)",
 }
 _PLACEHOLDER = re.compile(
-    r"[<>{}$\[\]]|\.\.\.|…|your|key.?here|project.?(api.?key|token)|placeholder|change.?me|^(phc_?)?[x*]*$",
+    r"[<>{}$\[\]]|\.\.\.|…|your|key.?here|project.?(api.?key|token)|placeholder|change.?me|^(phc_?)?(x{3,}|\*+)?$",
     re.IGNORECASE,
 )
 

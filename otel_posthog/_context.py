@@ -32,7 +32,8 @@ BAGGAGE_SESSION = ("posthog.session_id", "session.id")
 
 @dataclass(frozen=True, slots=True)
 class CaptureContext:
-    """What was around a span when it started. ``baggage_…`` came from another process and counts less."""
+    """What :class:`context` and its peers said when a span started. ``baggage_…`` comes from another service and counts
+    less than a span's own ancestors."""
 
     distinct_id: str | None = None
     session_id: str | None = None
@@ -45,14 +46,14 @@ class CaptureContext:
 
 _NOTHING = CaptureContext()
 
-# Set once any code of the process keeps its content: a span of which the context is not known may be that code's.
-_silence = threading.Event()
-SILENT = CaptureContext(capture_content=False)
+# Set once any code of this process has opted out of content capture.
+_content_opt_out = threading.Event()
+WITHOUT_CONTENT = CaptureContext(capture_content=False)
 
 
-def if_unknown() -> CaptureContext | None:
-    """What to take for the context of a span that nobody remembers: its content stays here, if any must."""
-    return SILENT if _silence.is_set() else None
+def fallback_context() -> CaptureContext | None:
+    """For a span whose context is not known: no content, if any code of this process opted out."""
+    return WITHOUT_CONTENT if _content_opt_out.is_set() else None
 
 
 def _text(value: object) -> str | None:
@@ -117,7 +118,7 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
 
     def __enter__(self) -> None:
         if self._given.get("capture_content") is False:
-            _silence.set()
+            _content_opt_out.set()
         around = _own(None)
         inside = replace(around, properties={**around.properties, **self._properties}, **self._given)
         entered = set_value(_KEY, inside)
@@ -180,17 +181,20 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
         return context(properties=self._properties, propagate=self._propagate, **self._given)
 
 
-def ambient_of(parent: Context | None) -> CaptureContext | None:
-    """What is around a span that starts in this context; ``None`` if nothing is."""
-    own = _own(parent)
-    user, session = _sdk_identity()
-    carried = baggage.get_all(parent)
-    if not carried and user is None and session is None:
+SdkIdentity = tuple["str | None", "str | None"]  # user and session
+NO_SDK_IDENTITY: SdkIdentity = (None, None)
+
+
+def capture_context_of(otel: Context | None, sdk: SdkIdentity = NO_SDK_IDENTITY) -> CaptureContext | None:
+    """The capture context of an OpenTelemetry context, ``None`` if there is none."""
+    own = _own(otel)
+    carried = baggage.get_all(otel)
+    if not carried and sdk is NO_SDK_IDENTITY:
         return None if own is _NOTHING else own
     return replace(
         own,
-        distinct_id=own.distinct_id or user,
-        session_id=own.session_id or session,
+        distinct_id=own.distinct_id or sdk[0],
+        session_id=own.session_id or sdk[1],
         baggage_user=_first(carried, BAGGAGE_USER),
         baggage_session=_first(carried, BAGGAGE_SESSION),
     )
@@ -210,15 +214,18 @@ def _first(carried: Mapping[str, object], names: tuple[str, ...]) -> str | None:
     return next((str(carried[name]) for name in names if carried.get(name)), None)
 
 
-def _sdk_identity() -> tuple[str | None, str | None]:
-    """User and session of ``posthog.new_context``/``identify_context``, if the app uses the posthog SDK."""
+def sdk_identity() -> SdkIdentity:
+    """User and session of ``posthog.new_context``/``identify_context``, if the app uses the posthog SDK.
+
+    They are in a context variable of that SDK, so this must run in the app's thread.
+    """
     sdk = sys.modules.get("posthog.contexts")
     if sdk is None:
-        return None, None
-    return _asked(sdk, "get_context_distinct_id"), _asked(sdk, "get_context_session_id")
+        return NO_SDK_IDENTITY
+    return _call(sdk, "get_context_distinct_id"), _call(sdk, "get_context_session_id")
 
 
-def _asked(sdk: object, name: str) -> str | None:
+def _call(sdk: object, name: str) -> str | None:
     try:
         value = getattr(sdk, name)()
     except Exception:  # another version of the SDK, or a context of another kind

@@ -157,17 +157,20 @@ class Failure:
     status: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """A judgement of a span or a trace: by an evaluator (``label`` or ``score``, explained in ``text``), by a user
-    (``text``) or as a metric (``score`` or ``label``). ``target_span_id`` is lowercase hex."""
+    (``text``) or as a metric (``score`` or ``label``)."""
 
-    kind: Literal["evaluation", "feedback", "metric"]
     name: str | None = None
     label: str | None = None
     score: float | None = None
     text: str | None = None
-    target_span_id: str | None = None
+    response_id: str | None = None
+    user: str | None = None
+    session: str | None = None
+    groups: Mapping[str, Json] | None = None
+    overrides: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -215,9 +218,6 @@ class Operation:
     unmapped: dict[str, Json] = field(default_factory=dict)
     overrides: dict[str, Json] = field(default_factory=dict)
     truncated: bool = False
-
-    evaluation: Evaluation | None = None
-    sample_rate: float | None = None  # share of such traces that is sent, if sampling is on
 
     @property
     def is_call(self) -> bool:

@@ -1,9 +1,7 @@
-"""SpanView: one read-only view of a finished span, whatever it came from; the source of all mapping."""
+"""SpanView: one read-only view of a span, whatever it came from: the input of all mapping."""
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,11 +25,11 @@ class EventView:
 
 @dataclass(slots=True)
 class SpanView:
-    """A finished span. Ids are lowercase hex, times are nanoseconds since the Unix epoch.
+    """A span. Ids are lowercase hex, times are nanoseconds since the Unix epoch.
 
-    ``status_code`` is ``UNSET``, ``OK`` or ``ERROR``; ``kind`` is ``INTERNAL``, ``CLIENT``…,
-    or ``LOG_RECORD``;
-    ``logs`` are the log records written with this span's ids, in the order they were emitted.
+    ``status_code`` is ``UNSET``, ``OK`` or ``ERROR``; ``kind`` is ``INTERNAL``, ``CLIENT``, ``SERVER``, ``PRODUCER`` or
+    ``CONSUMER``; ``logs`` are the log records written with this span's ids, in the order they were emitted; ``source``
+    is what the view was made from, such as the SDK's ``ReadableSpan``.
     """
 
     name: str
@@ -49,45 +47,26 @@ class SpanView:
     scope_name: str
     scope_version: str
     resource: Mapping[str, Any]
-    logs: Sequence[EventView] = field(default=())
+    logs: Sequence[EventView] = ()
+    source: Any = field(default=None, repr=False, compare=False)
     _names: str | None = field(default=None, init=False, repr=False)
 
     def has(self, *prefixes: str) -> bool:
-        """Whether an attribute's name starts with one of these. All names are one text: a search in C for each prefix
-        instead of a loop over the names for each reader."""
+        """Whether an attribute's name starts with one of these.
+
+        All names are joined into one string: one search in C for each prefix, not a loop over the names.
+        """
         if self._names is None:
             self._names = "\n" + "\n".join(self.attributes)
         names = self._names
-        return any("\n" + prefix in names for prefix in prefixes)
-
-
-LOG_RECORD = "LOG_RECORD"
-
-
-def view_of_record(event: EventView, trace_id: str, span_id: str, resource: Mapping[str, Any]) -> SpanView:
-    """The view of a log record that is an event of its own: as a span without duration below the one it is about."""
-    at = event.time_unix_nano or time.time_ns()
-    return SpanView(
-        name=event.name,
-        kind=LOG_RECORD,
-        trace_id=trace_id,
-        span_id=secrets.token_hex(8),
-        parent_span_id=span_id or None,
-        parent_is_remote=False,
-        start_unix_nano=at,
-        end_unix_nano=at,
-        status_code="UNSET",
-        status_message=None,
-        attributes=event.attributes,
-        events=(),
-        scope_name="",
-        scope_version="",
-        resource=resource,
-    )
+        for prefix in prefixes:  # noqa: SIM110 - a generator costs more than all searches
+            if "\n" + prefix in names:
+                return True
+        return False
 
 
 def view_of(span: ReadableSpan, logs: Sequence[EventView] = ()) -> SpanView:
-    """The view of an SDK span. Attributes are taken by reference, nothing is decoded."""
+    """The view of an SDK span. Attribute values are taken by reference, nothing is decoded."""
     context, parent, scope = span.get_span_context(), span.parent, span.instrumentation_scope
     start = span.start_time or 0
     return SpanView(
@@ -101,10 +80,32 @@ def view_of(span: ReadableSpan, logs: Sequence[EventView] = ()) -> SpanView:
         end_unix_nano=span.end_time or start,
         status_code=span.status.status_code.name,
         status_message=span.status.description,
-        attributes=span.attributes or {},
-        events=[EventView(e.name, e.attributes or {}, None, e.timestamp) for e in span.events],
+        attributes=plain_dict(span.attributes),
+        events=[EventView(e.name, plain_dict(e.attributes), None, e.timestamp) for e in span.events],
         scope_name=(scope.name if scope else "") or "",
         scope_version=(scope.version if scope else "") or "",
-        resource=span.resource.attributes if span.resource else {},
+        resource=_resource_attributes(span.resource),
         logs=logs,
+        source=span,
     )
+
+
+def plain_dict(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The attributes as a dict: the SDK's mapping costs a Python call per key, but copies its dict in C."""
+    if not attributes:
+        return {}
+    copy = getattr(attributes, "copy", None)
+    return copy() if copy is not None else dict(attributes)
+
+
+_last_resource: tuple[Any, dict[str, Any]] = (None, {})  # all spans of a provider share one
+
+
+def _resource_attributes(resource: Any) -> dict[str, Any]:
+    global _last_resource
+    known, attributes = _last_resource
+    if resource is known:
+        return attributes
+    attributes = plain_dict(resource.attributes) if resource else {}
+    _last_resource = (resource, attributes)
+    return attributes

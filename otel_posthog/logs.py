@@ -1,106 +1,60 @@
-"""PostHogLogRecordProcessor: message content that instrumentations write in log records, kept for its span, and
-evaluations, which are events of their own.
+"""PostHogLogRecordProcessor: log records that belong to spans, and evaluations, which are events of their own.
 
-The official instrumentations emit these records before ``span.end()``, with the span's ids; so they only have to be
-remembered until their span is exported.
+The official instrumentations emit message content as log records before ``span.end()``, with the span's ids; so it is
+enough to remember them until the span is exported.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-from opentelemetry.context import create_key, get_value
+from opentelemetry.context import Context, create_key, get_current, get_value
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.trace import TraceFlags, format_span_id, format_trace_id
 
-from otel_posthog._context import CaptureContext, ambient_of
-from otel_posthog._spans import EventView, SpanView, view_of_record
+from otel_posthog._spans import EventView
+from otel_posthog._trace import EvaluationRecord
 from otel_posthog.conventions import EVALUATION_EVENTS
 
-# A list in the current context under this key is told the names of the evaluations that were taken.
-HEARD = create_key("otel_posthog.heard")
+# A list in the current context under this key collects the names of the evaluations that were taken.
+RECEIVED = create_key("otel_posthog.received")
 
-_MOST_SPANS = 50_000  # spans whose records wait for them; the oldest goes first
-_MOST_BYTES = 64 * 1024 * 1024  # of their texts, about; likewise
-_MOST_RECORDS = 1024  # records of one span
+
+class Inbox(Protocol):
+    """Where log records go: the collector."""
+
+    def log_emitted(self, trace_id: int, span_id: int, record: EventView) -> None:
+        """A log record with content of a span."""
+
+    def evaluated(self, record: EvaluationRecord, otel: Context) -> None:
+        """A log record that is an event of its own."""
 
 
 class LogRecords:
-    """Log records by span, until the span takes them.
+    """The way of log records into an exporter: hand it to a :class:`PostHogLogRecordProcessor`."""
 
-    Bounded in spans and in bytes, about: at a bound the oldest span's records go.
-    """
+    def __init__(self, inbox: Callable[[], Inbox]) -> None:
+        self._inbox = inbox
 
-    def __init__(self, most_spans: int = _MOST_SPANS, most_bytes: int = _MOST_BYTES) -> None:
-        self._most_spans, self._most_bytes = most_spans, most_bytes
-        self.on_evaluation: Callable[[SpanView, CaptureContext | None], None] | None = None
-        self.on_evicted: Callable[[int], None] | None = None
-        self.after_fork()
-
-    def after_fork(self) -> None:
-        """In a child: the records of its parent are the parent's."""
-        self._lock = threading.RLock()  # a signal handler may come in between
-        self._by_span: OrderedDict[tuple[int, int], list[EventView]] = OrderedDict()
-        self._verdicts: list[tuple[SpanView, CaptureContext | None]] = []
-        self._sizes: dict[tuple[int, int], int] = {}
-        self._bytes = 0
-
-    def add(self, trace_id: int, span_id: int, record: EventView) -> None:
-        """Keep a record for the span with these ids."""
-        key = (trace_id, span_id)
-        with self._lock:
-            records = self._by_span.get(key)
-            if records is None:
-                records = self._by_span[key] = []
-            if len(records) >= _MOST_RECORDS:
-                self._evict(1)
-                return
-            records.append(record)
-            size = size_of_value(record.body) + size_of_value(record.attributes)
-            self._sizes[key] = self._sizes.get(key, 0) + size
-            self._bytes += size
-            while len(self._by_span) > self._most_spans or (self._bytes > self._most_bytes and len(self._by_span) > 1):
-                oldest, gone = self._by_span.popitem(last=False)
-                self._bytes -= self._sizes.pop(oldest, 0)
-                self._evict(len(gone))
-
-    def add_evaluation(self, record: SpanView, ambient: CaptureContext | None) -> None:
-        """Keep an evaluation, feedback or metric, or hand it on to who asked for it."""
-        if self.on_evaluation is not None:
-            self.on_evaluation(record, ambient)
-            return
-        with self._lock:
-            self._verdicts.append((record, ambient))
-            if len(self._verdicts) > _MOST_SPANS:
-                del self._verdicts[0]
-                self._evict(1)
-
-    def _evict(self, count: int) -> None:
-        if self.on_evicted is not None:
-            self.on_evicted(count)
-
-    def take_evaluations(self) -> list[tuple[SpanView, CaptureContext | None]]:
-        """Evaluations, feedback and metrics that were kept; they are forgotten here."""
-        if not self._verdicts:
-            return []
-        with self._lock:
-            taken, self._verdicts = self._verdicts, []
-            return taken
-
-    def take(self, trace_id: int, span_id: int) -> Sequence[EventView]:
-        """The records of a span, in the order in which they came; they are forgotten here."""
-        if not self._by_span:
-            return ()
-        with self._lock:
-            self._bytes -= self._sizes.pop((trace_id, span_id), 0)
-            return self._by_span.pop((trace_id, span_id), ())
+    def add(self, log_record: Any) -> None:
+        """Take a record if it is about an AI span."""
+        record = log_record.log_record
+        attributes: Mapping[str, Any] = record.attributes or {}
+        name = getattr(record, "event_name", None) or attributes.get("event.name")
+        if name in EVALUATION_EVENTS:
+            self._inbox().evaluated(_evaluation(name, log_record), get_current())
+            received = get_value(RECEIVED)
+            if isinstance(received, list):
+                received.append(name)
+        elif isinstance(name, str) and name.startswith("gen_ai.") and record.span_id and _is_sampled(record):
+            self._inbox().log_emitted(record.trace_id or 0, record.span_id, EventView(name, attributes, record.body))
 
 
 class PostHogLogRecordProcessor(LogRecordProcessor):
-    """Remembers ``gen_ai.*`` log records for the exporter that shares ``records``; evaluations and feedback too.
+    """Hands ``gen_ai.*`` log records, evaluations and feedback to the exporter that ``records`` belongs to.
 
     Add it to the LoggerProvider beside your own processors; it changes nothing and sends nothing itself.
     """
@@ -111,16 +65,7 @@ class PostHogLogRecordProcessor(LogRecordProcessor):
     def on_emit(self, log_record: Any) -> None:
         """Called by the SDK for every log record (``ReadWriteLogRecord``, before SDK 1.38 ``LogData``)."""
         try:
-            record = log_record.log_record
-            attributes: Mapping[str, Any] = record.attributes or {}
-            name = getattr(record, "event_name", None) or attributes.get("event.name")
-            if name in EVALUATION_EVENTS:
-                self._records.add_evaluation(_view_of(name, log_record), ambient_of(None))
-                heard = get_value(HEARD)
-                if isinstance(heard, list):
-                    heard.append(name)
-            elif isinstance(name, str) and name.startswith("gen_ai.") and record.span_id and _is_sampled(record):
-                self._records.add(record.trace_id or 0, record.span_id, EventView(name, attributes, record.body))
+            self._records.add(log_record)
         except Exception:  # the app's logging must go on, whatever it logs
             return
 
@@ -140,21 +85,15 @@ def _is_sampled(record: Any) -> bool:
     return flags is None or bool(flags & TraceFlags.SAMPLED)
 
 
-def size_of_value(value: Any) -> int:
-    """Bytes of the texts in a value, about."""
-    if isinstance(value, (str, bytes)):
-        return len(value)
-    if isinstance(value, Mapping):
-        return sum(map(size_of_value, value.values()))
-    return sum(map(size_of_value, value)) if isinstance(value, (list, tuple)) else 0
-
-
-def _view_of(name: str, log_record: Any) -> SpanView:
+def _evaluation(name: str, log_record: Any) -> EvaluationRecord:
     record = log_record.log_record
     resource = getattr(log_record, "resource", None) or getattr(record, "resource", None)  # the latter before SDK 1.38
-    return view_of_record(
-        EventView(name, record.attributes or {}, record.body, record.timestamp or record.observed_timestamp),
-        format_trace_id(record.trace_id) if record.trace_id else "",
-        format_span_id(record.span_id) if record.span_id else "",
-        resource.attributes if resource is not None else {},
+    return EvaluationRecord(
+        id=secrets.token_hex(8),
+        name=name,
+        attributes=record.attributes or {},
+        trace_id=format_trace_id(record.trace_id) if record.trace_id else "",
+        span_id=format_span_id(record.span_id) if record.span_id else "",
+        time_unix_nano=record.timestamp or record.observed_timestamp or time.time_ns(),
+        resource=resource.attributes if resource is not None else {},
     )

@@ -14,7 +14,7 @@ from weakref import ref
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
 from otel_posthog._version import __version__
-from otel_posthog.delivery import Ledger, Stats
+from otel_posthog.delivery import Stats
 from otel_posthog.settings import Settings
 
 _COMPONENT_TYPE = "posthog_span_processor"
@@ -22,36 +22,27 @@ _numbers = count()  # of the processors of this process, for their names
 
 
 class Observed(Protocol):
-    """What is watched."""
+    """An exporter."""
 
-    @property
-    def exporter(self) -> _Exporter: ...
-
-    @property
-    def queued(self) -> int: ...
+    settings: Settings
 
     def stats(self) -> Stats: ...
-
-
-class _Exporter(Protocol):
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def ledger(self) -> Ledger: ...
 
 
 Read = Callable[[Observed], "Iterable[tuple[float, str | None]]"]  # value and error.type
 
 
-def observe(processor: Observed) -> None:
-    """Report a processor for as long as it lives, to the MeterProvider of the process."""
+def observe(exporter: Observed) -> Callable[[str, float], None]:
+    """Report an exporter for as long as it lives, to the MeterProvider of the process.
+
+    Returns what is to be called with the answer and the seconds of each request.
+    """
     meter = get_meter("otel_posthog", __version__)
     component = {
         "otel.component.type": _COMPONENT_TYPE,
         "otel.component.name": f"{_COMPONENT_TYPE}/{next(_numbers)}",
     }
-    watched = ref(processor)
+    watched = ref(exporter)
 
     def reading(read: Read) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observations(options: CallbackOptions) -> Iterable[Observation]:
@@ -69,19 +60,19 @@ def observe(processor: Observed) -> None:
     )
     meter.create_observable_up_down_counter(
         "otel.sdk.exporter.span.inflight",
-        [reading(lambda p: [(p.stats().pending, None)])],
+        [reading(lambda e: [(e.stats().pending, None)])],
         "{span}",
         "Events that were handed over for export and have not finished",
     )
     meter.create_observable_up_down_counter(
         "otel.sdk.processor.span.queue.size",
-        [reading(lambda p: [(p.queued, None)])],
+        [reading(lambda e: [(e.stats().queued, None)])],
         "{span}",
         "Spans that wait in the queue",
     )
     meter.create_observable_up_down_counter(
         "otel.sdk.processor.span.queue.capacity",
-        [reading(lambda p: [(p.exporter.settings.max_queue_size, None)])],
+        [reading(lambda e: [(e.settings.max_queue_size, None)])],
         "{span}",
         "Spans that the queue can hold",
     )
@@ -98,11 +89,11 @@ def observe(processor: Observed) -> None:
             attributes = {**component, "error.type": status}
         duration.record(seconds, attributes)
 
-    processor.exporter.ledger.on_request = request
+    return request
 
 
-def _exported(processor: Observed) -> Iterable[tuple[float, str | None]]:
-    stats = processor.stats()
+def _exported(exporter: Observed) -> Iterable[tuple[float, str | None]]:
+    stats = exporter.stats()
     yield stats.delivered, None
     for reason, number in stats.dropped.items():
         yield number, reason

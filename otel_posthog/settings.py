@@ -206,10 +206,11 @@ class Settings:
         True, _checks.boolean, "Whether a call that several instrumentations recorded is counted once."
     )
     remote_parents: bool = _option(
-        True,
+        False,
         _checks.boolean,
-        "Whether an AI span below another service's span keeps that span as its parent. `false` where that service "
-        "does not send its spans to PostHog.",
+        "Whether a span without an AI span above it in this process keeps the span of another service as its parent. "
+        "By default it is a root of its trace: the other service's span is mostly that of an HTTP client, browser or "
+        "gateway, which PostHog never receives.",
     )
     sample_rate: float = _option(
         1.0,

@@ -26,9 +26,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nobody_was_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_content_opt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """That some code keeps its content is remembered for the whole process; no test is to see another's."""
-    monkeypatch.setattr(_context, "_silence", threading.Event())
+    monkeypatch.setattr(_context, "_content_opt_out", threading.Event())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support import recordings
-from tests.support.mapping import events_of
+from tests.support.events import events_of
 from tests.support.price_engine import Prices, bill_of, is_anthropic_style
 from tests.support.truth import telemetry_of
 
@@ -44,7 +44,7 @@ def priced_calls(name: str) -> list[tuple[dict[str, Json], dict[str, Json]]]:
         mine = [
             event["properties"]
             for event in events
-            if event["properties"]["$ai_span_id"] in ids and event["event"] in ("$ai_generation", "$ai_embedding")
+            if event["properties"].get("$ai_span_id") in ids and event["event"] in ("$ai_generation", "$ai_embedding")
         ]
         if len(mine) == 1 and not call["error"] and counts_are_in(telemetry_of(recording, call), call):
             found.append((call, mine[0]))

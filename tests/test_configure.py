@@ -14,8 +14,8 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_posthog import ConfigurationError, Reader, configure
+from otel_posthog._configure import EnvironmentSpanExporter, attach_processors
 from otel_posthog._model import Operation
-from otel_posthog.configure import EnvironmentSpanExporter, attach_processors
 from otel_posthog.local import LocalPostHog
 from tests.support.processes import run_python
 from tests.support.spans import CHAT

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from otel_posthog import __version__
-from otel_posthog.events import Shape
+from tests.support.events import events_of
 from tests.support.made import made_span
-from tests.support.mapping import events_of
 
 ALWAYS = {
     "$lib": "otel-posthog",
@@ -22,8 +21,8 @@ ALWAYS = {
 }
 
 
-def event_of(shape: Shape | None = None, **span: Any) -> dict[str, Any]:
-    (event,) = events_of([made_span(**span)], shape=shape)
+def event_of(options: dict[str, Any] | None = None, **span: Any) -> dict[str, Any]:
+    (event,) = events_of([made_span(**span)], **(options or {}))
     return event
 
 
@@ -178,9 +177,9 @@ def test_anonymous_events_of_one_session_share_an_id() -> None:
 
 
 def test_settings_name_the_user_of_spans_that_name_none() -> None:
-    shape = Shape(distinct_id="service")
-    assert event_of(shape, attributes=CHAT)["distinct_id"] == "service"
-    assert event_of(shape, attributes={**CHAT, "user.id": "b"})["distinct_id"] == "b"
+    options = {"distinct_id": "service"}
+    assert event_of(options, attributes=CHAT)["distinct_id"] == "service"
+    assert event_of(options, attributes={**CHAT, "user.id": "b"})["distinct_id"] == "b"
 
 
 def test_properties_that_the_app_states_win() -> None:
@@ -207,7 +206,7 @@ def test_unmapped_attributes_pass_through_and_mapped_ones_do_not() -> None:
     properties = event_of(attributes=attributes)["properties"]
     assert properties["team"] == "search"
     assert not [name for name in properties if name.startswith(("gen_ai.", "user."))]
-    assert "team" not in event_of(Shape(unmapped=False), attributes=attributes)["properties"]
+    assert "team" not in event_of({"capture_unmapped": False}, attributes=attributes)["properties"]
 
 
 def test_a_malformed_attribute_costs_only_its_property() -> None:
@@ -238,8 +237,8 @@ def test_zero_is_a_value_and_unknown_is_absent() -> None:
 
 
 def test_static_properties_are_on_every_event() -> None:
-    shape = Shape(properties={"team": "search"})
-    assert event_of(shape, attributes=CHAT)["properties"]["team"] == "search"
+    options = {"properties": {"team": "search"}}
+    assert event_of(options, attributes=CHAT)["properties"]["team"] == "search"
 
 
 def test_a_span_that_ends_before_it_starts_has_no_negative_latency() -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import requests
+from opentelemetry._logs import LogRecord
 from opentelemetry.context import get_current
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import NonRecordingSpan, StatusCode, set_span_in_context
 
 from otel_posthog import PostHogLogRecordProcessor, PostHogSpanExporter, Settings, feedback
 from otel_posthog.local import LocalPostHog
@@ -123,7 +124,6 @@ def test_force_flush_takes_no_longer_than_it_may(
     assert time.monotonic() - begun < 2
     assert sum(exporter.stats().requests.values()) == 1
     posthog.faults = []
-    exporter._client._resume_at = 0.0
     exporter.force_flush(10_000)
 
 
@@ -333,12 +333,13 @@ def test_without_content_the_numbers_stay(posthog: LocalPostHog, exporter_for: M
 
 
 def test_without_content_that_of_log_records_stays_out_too(posthog: LocalPostHog, exporter_for: MakeExporter) -> None:
-    from otel_posthog._spans import EventView
-
     span = made_span(attributes={"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini"})
     exporter = exporter_for(posthog.url, capture_content=False)
-    record = EventView("gen_ai.user.message", {}, {"content": "secret"})
-    exporter.log_records.add(span.context.trace_id, span.context.span_id, record)
+    logs = LoggerProvider(shutdown_on_exit=False)
+    logs.add_log_record_processor(PostHogLogRecordProcessor(exporter.log_records))
+    around = set_span_in_context(NonRecordingSpan(span.get_span_context()))
+    record = LogRecord(event_name="gen_ai.user.message", body={"content": "secret"}, context=around)
+    logs.get_logger("app").emit(record)
     exporter.export([span])
     assert "secret" not in json.dumps(posthog.events())
 

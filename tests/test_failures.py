@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from opentelemetry.trace import StatusCode
 
+from tests.support.events import events_of
 from tests.support.made import made_span
-from tests.support.mapping import events_of
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
 

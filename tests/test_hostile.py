@@ -6,17 +6,14 @@ import copy
 import json
 from typing import Any
 
-import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog import conventions
 from otel_posthog._spans import EventView, SpanView, view_of
-from otel_posthog.delivery import encode
-from otel_posthog.events import Shape, event_of
-from otel_posthog.stages import Node, connect
 from tests.support import recordings
+from tests.support.events import events_of_views
 
 KNOWN_NAMES = sorted(
     {
@@ -75,14 +72,8 @@ def view(attributes: dict[str, Any], **changes: Any) -> SpanView:
 
 
 def mapped(view: SpanView) -> list[dict[str, Any]]:
-    nodes = [Node(view, conventions.parse_span(view))]
-    connect(nodes)
-    return [
-        orjson.loads(encode(event_of(node.operation, node.view, node.parent_id, shape)).body)
-        for node in nodes
-        if node.operation is not None
-        for shape in (Shape(), Shape(content=False))
-    ]
+    """The events with and without content."""
+    return [event for content in (True, False) for event in events_of_views([view], capture_content=content)]
 
 
 @relaxed

@@ -114,11 +114,22 @@ def test_a_parent_that_started_before_the_processor_is_known(posthog: LocalPostH
     provider.shutdown()
 
 
-def test_a_remote_parent_is_kept(app: App) -> None:
+def remote_context() -> Context:
     remote = trace.SpanContext(0x1234, 0x5678, is_remote=True, trace_flags=trace.TraceFlags(1))
-    context = trace.set_span_in_context(trace.NonRecordingSpan(remote))
-    app.tracer.start_span("chat", context=context, attributes=CHAT).end()
+    return trace.set_span_in_context(trace.NonRecordingSpan(remote), Context())
+
+
+def test_a_call_below_another_services_span_is_a_root(app: App) -> None:
+    app.tracer.start_span("chat", context=remote_context(), attributes=CHAT).end()
     (event,) = app.events()
+    assert event["properties"]["$ai_parent_id"] == event["properties"]["$ai_trace_id"] == format(0x1234, "032x")
+
+
+def test_a_remote_parent_is_kept_on_demand(posthog: LocalPostHog) -> None:
+    app = App(posthog, remote_parents=True)
+    app.tracer.start_span("chat", context=remote_context(), attributes=CHAT).end()
+    (event,) = app.events()
+    app.provider.shutdown()
     assert event["properties"]["$ai_parent_id"] == format(0x5678, "016x")
 
 
@@ -168,16 +179,65 @@ def test_a_full_queue_counts_what_it_refuses(posthog: LocalPostHog, monkeypatch:
     assert stats.pending == 0
 
 
-def test_the_second_record_of_a_call_may_come_in_another_trace_and_later(app: App) -> None:
-    """As LangChain's callbacks, which set no current span, in an agent without a span above it."""
+def start_call_in_its_own_trace(app: App) -> tuple[Any, Any]:
+    """As LangChain's callbacks do, which set no current span: the client's span starts a trace of its own."""
     asked = {**CHAT, "gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 3}
-    provider = app.provider
-    chain, client = provider.get_tracer("langchain"), provider.get_tracer("openai")
-    agent = chain.start_span("agent", context=Context(), attributes={"gen_ai.operation.name": "invoke_agent"})
+    chain, client = app.provider.get_tracer("langchain"), app.provider.get_tracer("openai")
+    agent_attributes = {"gen_ai.operation.name": "invoke_agent", "user.id": "ada"}
+    agent = chain.start_span("agent", context=Context(), attributes=agent_attributes)
     outer = chain.start_span("ChatModel", context=set_span_in_context(agent, Context()), attributes=asked)
     client.start_span("chat", context=Context(), attributes=asked).end()
-    time.sleep(0.01)
+    return agent, outer
+
+
+def test_two_records_of_a_call_in_two_traces_are_one_call_in_the_outer_ones_place(app: App) -> None:
+    agent, outer = start_call_in_its_own_trace(app)
     outer.end()
-    app.processor._batcher.flush(10)  # the inner one goes; the outer one waits for its trace
+    agent.end()
+    events = {event["event"]: event for event in app.events()}
+    call, trace_id = events["$ai_generation"], format(agent.get_span_context().trace_id, "032x")
+    assert sorted(events) == ["$ai_generation", "$ai_span", "$ai_trace"]
+    assert (call["properties"]["$ai_trace_id"], call["distinct_id"]) == (trace_id, "ada")
+    assert call["properties"]["$ai_parent_id"] == format(outer.get_span_context().span_id, "016x")
+
+
+def test_a_call_that_was_exported_before_its_second_record_ended_counts_once(app: App) -> None:
+    agent, outer = start_call_in_its_own_trace(app)
+    assert [event["event"] for event in app.events()] == ["$ai_generation"]
+    outer.end()
     agent.end()
     assert sorted(event["event"] for event in app.events()) == ["$ai_generation", "$ai_span", "$ai_trace"]
+
+
+def test_a_span_that_starts_after_its_request_ended_keeps_user_and_session(app: App) -> None:
+    with app.tracer.start_as_current_span("POST /chat", attributes={"user.id": "ada", "session.id": "s1"}) as request:
+        pass
+    assert app.events() == []
+    app.tracer.start_span("chat", context=set_span_in_context(request, Context()), attributes=CHAT).end()
+    (event,) = app.events()
+    assert (event["distinct_id"], event["properties"]["$ai_session_id"]) == ("ada", "s1")
+
+
+def test_many_open_traces_keep_their_users(app: App) -> None:
+    requests = [
+        app.tracer.start_span("POST /chat", context=Context(), attributes={"user.id": f"user-{number}"})
+        for number in range(12_000)
+    ]
+    for request in requests[:50]:
+        app.tracer.start_span("chat", context=set_span_in_context(request, Context()), attributes=CHAT).end()
+    assert {event["distinct_id"] for event in app.events()} == {f"user-{number}" for number in range(50)}
+
+
+def test_beyond_the_bound_of_memory_spans_are_exported_early_and_none_is_lost(posthog: LocalPostHog) -> None:
+    app = App(posthog, max_memory_bytes=100_000, hold=60)
+    with app.tracer.start_as_current_span("POST /chat", attributes={"user.id": "ada"}):
+        for number in range(100):
+            attributes = {**CHAT, "gen_ai.input.messages": f"{number} " + "x" * 2000}
+            app.tracer.start_span("chat", attributes=attributes).end()
+            if number % 10 == 9:
+                time.sleep(0.3)  # the collector looks several times a second
+        early = len(posthog.events()) + app.processor.stats().pending
+    assert early > 0
+    assert len(app.events()) == 100
+    assert {event["distinct_id"] for event in posthog.events()} == {"ada"}
+    app.provider.shutdown()

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry._logs import LogRecord
+from opentelemetry._logs import Logger, LogRecord
+from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, Tracer, set_span_in_context
 
-from otel_posthog import PostHogLogRecordProcessor, PostHogSpanProcessor, logs
+from otel_posthog import PostHogLogRecordProcessor, PostHogSpanProcessor
 from otel_posthog._spans import EventView
+from otel_posthog._trace import EvaluationRecord
+from otel_posthog._traces import LogStore
 from otel_posthog.local import LocalPostHog
 from otel_posthog.logs import LogRecords
 from tests.support.spans import HTTP
@@ -63,9 +66,30 @@ def app(posthog: LocalPostHog) -> Iterator[App]:
     running.shutdown()
 
 
-def taken(app: App, span: Span) -> list[EventView]:
-    context = span.get_span_context()
-    return list(app.records.take(context.trace_id, context.span_id))
+class Inbox:
+    """Collects what log records become."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[int, int], list[EventView]] = {}
+        self.evaluations: list[EvaluationRecord] = []
+
+    def log_emitted(self, trace_id: int, span_id: int, record: EventView) -> None:
+        self.records.setdefault((trace_id, span_id), []).append(record)
+
+    def evaluated(self, record: EvaluationRecord, otel: Context) -> None:
+        self.evaluations.append(record)
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def logger(inbox: Inbox) -> Logger:
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(PostHogLogRecordProcessor(LogRecords(lambda: inbox)))
+    return provider.get_logger("tests")
 
 
 def test_records_in_a_span_become_its_input_and_output(posthog: LocalPostHog, app: App) -> None:
@@ -102,11 +126,13 @@ def test_the_name_may_be_in_the_attribute_of_older_sdks(posthog: LocalPostHog, a
     assert posthog.events()[0]["properties"]["$ai_input"] == [{"role": "user", "content": QUESTION["content"]}]
 
 
-def test_records_keep_their_order(app: App) -> None:
-    with app.tracer.start_as_current_span("plain") as span:
+def test_records_keep_their_order(posthog: LocalPostHog, app: App) -> None:
+    with app.tracer.start_as_current_span("chat", attributes=CALL):
         for number in range(10):
-            app.log("gen_ai.user.message", {"content": number})
-    assert [record.body["content"] for record in taken(app, span)] == list(range(10))
+            app.log("gen_ai.user.message", {"content": f"question {number}"})
+    app.processor.force_flush()
+    (event,) = posthog.events()
+    assert [m["content"] for m in event["properties"]["$ai_input"]] == [f"question {number}" for number in range(10)]
 
 
 @pytest.mark.parametrize(
@@ -121,26 +147,15 @@ def test_records_keep_their_order(app: App) -> None:
         (None, {"event.name": "http.request"}),
     ],
 )
-def test_other_records_are_ignored(app: App, name: str | None, attributes: Any) -> None:
-    with app.tracer.start_as_current_span("plain") as span:
-        app.log(name, {"content": "x"}, attributes=attributes)
-    assert taken(app, span) == []
+def test_other_records_are_ignored(inbox: Inbox, logger: Logger, name: str | None, attributes: Any) -> None:
+    with TracerProvider(shutdown_on_exit=False).get_tracer("app").start_as_current_span("plain"):
+        logger.emit(LogRecord(event_name=name, body={"content": "x"}, attributes=attributes))
+    assert (inbox.records, inbox.evaluations) == ({}, [])
 
 
-def test_a_record_outside_of_any_span_is_ignored(app: App) -> None:
-    app.log("gen_ai.user.message", QUESTION)
-    assert app.records.take(0, 0) == ()
-
-
-def test_records_are_taken_once(app: App) -> None:
-    with app.tracer.start_as_current_span("plain") as span:
-        app.log("gen_ai.user.message", QUESTION)
-    assert len(taken(app, span)) == 1
-    assert taken(app, span) == []
-
-
-def test_a_span_without_records_has_none(app: App) -> None:
-    assert list(app.records.take(1, 2)) == []
+def test_a_record_outside_of_any_span_is_ignored(inbox: Inbox, logger: Logger) -> None:
+    logger.emit(LogRecord(event_name="gen_ai.user.message", body=QUESTION))
+    assert inbox.records == {}
 
 
 def test_an_app_that_logs_as_ever_is_left_alone(
@@ -163,7 +178,7 @@ class Odd:
 
 @pytest.mark.parametrize("record", [None, 7, object(), Odd()], ids=["none", "number", "object", "odd"])
 def test_a_record_that_cannot_be_read_does_not_reach_the_app(record: Any) -> None:
-    processor = PostHogLogRecordProcessor(LogRecords())
+    processor = PostHogLogRecordProcessor(LogRecords(Inbox))
     processor.on_emit(record)
     processor.emit(record)
 
@@ -181,89 +196,63 @@ def record(body: Any = None) -> EventView:
     return EventView("gen_ai.user.message", {}, body)
 
 
-def counting(records: LogRecords) -> list[int]:
-    """How many records each eviction has taken."""
-    evicted: list[int] = []
-    records.on_evicted = evicted.append
-    return evicted
-
-
-def test_at_the_bound_the_oldest_spans_records_go() -> None:
-    records = LogRecords(most_spans=3)
-    evicted = counting(records)
-    for span_id in range(1, 6):
-        records.add(1, span_id, record(span_id))
-        records.add(1, span_id, record(span_id))
-    assert [len(records.take(1, span_id)) for span_id in range(1, 6)] == [0, 0, 2, 2, 2]
-    assert sum(evicted) == 4
+def test_beyond_the_bound_the_oldest_spans_records_go() -> None:
+    store = LogStore(max_bytes=2000)
+    evicted = [store.add(1, span_id, record({"parts": ({"content": "x" * 400},)})) for span_id in range(1, 6)]
+    assert [len(store.take(1, span_id)) for span_id in range(1, 6)] == [0, 0, 1, 1, 1]
+    assert sum(evicted) == 2
+    assert store.add(1, 6, record("x" * 5000)) == 0  # one alone may be larger
+    assert len(store.take(1, 6)) == 1
 
 
 def test_a_span_that_took_its_records_makes_room() -> None:
-    records = LogRecords(most_spans=3)
-    evicted = counting(records)
+    store = LogStore(max_bytes=2000)
     for span_id in range(1, 100):
-        records.add(1, span_id, record())
-        assert len(records.take(1, span_id)) == 1
-    assert sum(evicted) == 0
+        assert store.add(1, span_id, record("x" * 400)) == 0
+        assert len(store.take(1, span_id)) == 1
+    assert store.size == 0
 
 
-def test_the_records_of_one_span_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_MOST_RECORDS", 3)
-    records = LogRecords()
-    evicted = counting(records)
-    for number in range(5):
-        records.add(1, 1, record(number))
-    assert [kept.body for kept in records.take(1, 1)] == [0, 1, 2]
-    assert sum(evicted) == 2
-
-
-def test_records_are_bounded_in_bytes_wherever_their_texts_are() -> None:
-    records = LogRecords(most_bytes=1000)
-    evicted = counting(records)
-    for span_id in range(1, 6):
-        records.add(1, span_id, record({"parts": ({"content": "x" * 400},)}))
-    assert [len(records.take(1, span_id)) for span_id in range(1, 6)] == [0, 0, 0, 1, 1]
-    assert sum(evicted) == 3
-    records.add(1, 6, record("x" * 5000))  # one alone may be larger
-    assert len(records.take(1, 6)) == 1
-
-
-def test_records_of_spans_that_are_not_sampled_are_not_kept() -> None:
-    records = LogRecords()
-    provider = LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(PostHogLogRecordProcessor(records))
-    tracer = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("app")
-    with tracer.start_as_current_span("chat") as span:
-        provider.get_logger("app").emit(LogRecord(event_name="gen_ai.user.message", body={"content": "hi"}))
-    context = span.get_span_context()
-    assert records.take(context.trace_id, context.span_id) == ()
+def test_the_records_of_one_span_are_bounded() -> None:
+    store = LogStore(max_bytes=2**30)
+    evicted = [store.add(1, 1, record(number)) for number in range(1030)]
+    assert [kept.body for kept in store.take(1, 1)] == list(range(1024))
+    assert sum(evicted) == 6
 
 
 def test_the_same_span_id_in_two_traces_is_two_spans() -> None:
-    records = LogRecords()
-    records.add(1, 7, record("one"))
-    records.add(2, 7, record("two"))
-    assert [kept.body for kept in records.take(1, 7)] == ["one"]
-    assert [kept.body for kept in records.take(2, 7)] == ["two"]
+    store = LogStore(max_bytes=2000)
+    store.add(1, 7, record("one"))
+    store.add(2, 7, record("two"))
+    assert [kept.body for kept in store.take(1, 7)] == ["one"]
+    assert [kept.body for kept in store.take(2, 7)] == ["two"]
 
 
-def test_threads_lose_no_record() -> None:
-    records = LogRecords()
+def test_records_of_spans_that_are_not_sampled_are_not_kept(inbox: Inbox, logger: Logger) -> None:
+    tracer = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("app")
+    with tracer.start_as_current_span("chat"):
+        logger.emit(LogRecord(event_name="gen_ai.user.message", body={"content": "hi"}))
+    assert inbox.records == {}
 
-    def work(trace_id: int) -> None:
-        for number in range(200):
-            records.add(trace_id, number % 10 + 1, record(number))
 
-    threads = [threading.Thread(target=work, args=(trace_id,)) for trace_id in range(1, 21)]
+def test_threads_lose_no_record(posthog: LocalPostHog, app: App) -> None:
+    def work(number: int) -> None:
+        with app.tracer.start_as_current_span(f"chat {number}", attributes=CALL):
+            for message in range(50):
+                app.log("gen_ai.user.message", {"content": f"{number}.{message}"})
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(len(records.take(trace, span)) for trace in range(1, 21) for span in range(1, 11)) == 4000
+    app.processor.force_flush()
+    asked = [message["content"] for event in posthog.events() for message in event["properties"]["$ai_input"]]
+    assert sorted(asked) == sorted(f"{number}.{message}" for number in range(20) for message in range(50))
 
 
 def test_the_processor_may_be_flushed_and_shut_down() -> None:
-    processor = PostHogLogRecordProcessor(LogRecords())
+    processor = PostHogLogRecordProcessor(LogRecords(Inbox))
     assert processor.force_flush() is True
     processor.shutdown()
     processor.shutdown()

@@ -13,8 +13,8 @@ from otel_posthog.conventions._legacy import legacy_messages
 from otel_posthog.conventions._messages import messages_in, messages_of
 from otel_posthog.conventions._tools import tools_of
 from otel_posthog.events.messages import posthog_messages, posthog_tools
+from tests.support.events import events_of
 from tests.support.made import made_span
-from tests.support.mapping import events_of
 
 PNG = "iVBORw0KGgo="
 CALL = {"type": "function", "id": "c1", "function": {"name": "f", "arguments": {"x": 1}}}

@@ -10,15 +10,12 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
-from otel_posthog._model import Evaluation
-from otel_posthog._spans import view_of
-from otel_posthog.events import Shape
-from otel_posthog.events.evaluations import evaluation_properties
+from otel_posthog.events.properties import without_content
 from tests.support import recordings
+from tests.support.events import events_of
 from tests.support.made import made_span
-from tests.support.mapping import events_of
 
-OFF = Shape(content=False)
+OFF = {"capture_content": False}
 WITHOUT_CONTENT = {"google-adk", "mistralai-native_1.12"}  # recorded without it
 
 
@@ -44,7 +41,7 @@ def test_nothing_that_was_said_leaves(name: str) -> None:
     if name not in WITHOUT_CONTENT:
         with_content = json.dumps(events_of(spans, logs), ensure_ascii=False)
         assert any(text in with_content for text in said)
-    without = json.dumps(events_of(spans, logs, OFF), ensure_ascii=False)
+    without = json.dumps(events_of(spans, logs, **OFF), ensure_ascii=False)
     assert [text for text in said if text in without] == []
 
 
@@ -53,7 +50,7 @@ def test_what_is_no_content_stays(name: str) -> None:
     spans, logs = recordings.spans(name), recordings.logs_by_span(name)
     kept = ("$ai_model", "$ai_provider", "$ai_input_tokens", "$ai_output_tokens", "$ai_latency", "$ai_total_cost_usd",
             "$ai_tools_called", "$ai_is_error", "$ai_http_status", "$ai_error_type", "$ai_stop_reason")  # fmt: skip
-    for whole, bare in zip(events_of(spans, logs), events_of(spans, logs, OFF), strict=True):
+    for whole, bare in zip(events_of(spans, logs), events_of(spans, logs, **OFF), strict=True):
         assert (whole["event"], whole["uuid"], whole["distinct_id"]) == (
             bare["event"],
             bare["uuid"],
@@ -65,7 +62,7 @@ def test_what_is_no_content_stays(name: str) -> None:
 
 def properties_of(attributes: dict[str, Any], **span: Any) -> dict[str, Any]:
     chat = {"gen_ai.operation.name": "chat", **attributes}
-    (event,) = events_of([made_span(attributes=chat, **span)], shape=OFF)
+    (event,) = events_of([made_span(attributes=chat, **span)], **OFF)
     properties: dict[str, Any] = event["properties"]
     return properties
 
@@ -146,12 +143,11 @@ def test_span_names_that_are_sentences_are_cut(name: str, shown: str) -> None:
 
 
 def test_labels_of_evaluations_are_short() -> None:
-    span = view_of(made_span())
-    for label, shown in (("relevant", "relevant"), ("it said " * 9, 0.5)):
-        evaluation = Evaluation("evaluation", "relevance", label, 0.5, "secret")
-        found = evaluation_properties(evaluation, span, content=False)
-        assert found["$ai_evaluation_result"] == shown
-        assert "secret" not in json.dumps(found)
+    for label, shown in (("relevant", "relevant"), ("it said " * 9, None)):
+        properties = without_content("$ai_evaluation_result", label)
+        assert properties == shown
+    assert without_content("$ai_evaluation_reasoning", "secret") is None
+    assert without_content("$ai_feedback_text", "nice") == "nice"
 
 
 # --- every attribute of every recording
@@ -182,7 +178,7 @@ def marked(name: str) -> Iterator[tuple[str, list[ReadableSpan]]]:
 def test_no_attribute_takes_a_text_out(name: str) -> None:
     logs, leaks = recordings.logs_by_span(name), []
     for attribute, spans in marked(name):
-        for event in events_of(spans, logs, OFF):
+        for event in events_of(spans, logs, **OFF):
             found = {key for key, value in event["properties"].items() if MARK in json.dumps(value)} - SENT
             leaks += [(attribute, key) for key in found]
     assert leaks == []

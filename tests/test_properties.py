@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from docs.generate import TABLES, with_table
-from otel_posthog.events.properties import BY_APP, CALL, COMMON, ELSEWHERE, STATE
+from otel_posthog.events.properties import CALL, COMMON, COMPUTED, SET_BY_APP, STATE
+from tests.support.events import events_of
 from tests.support.made import made_span
-from tests.support.mapping import events_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,7 +67,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "$ai_output_state": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.result": "24 C"},
     "$ai_span_type": {"gen_ai.operation.name": "execute_tool"},
 }
-ALL = [*(row.name for row in (*COMMON, *CALL, *STATE)), *(name for name, _ in ELSEWHERE), *BY_APP]
+ALL = [row.name for row in (*COMMON, *CALL, *STATE, *COMPUTED, *SET_BY_APP)]
 
 # PostHog's "manual capture" document, as posthog.md section 1 has it.
 DOCUMENTED = [

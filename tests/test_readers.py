@@ -13,8 +13,8 @@ from otel_posthog._model import Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, to_str
 from otel_posthog.local import LocalPostHog
+from tests.support.events import events_of
 from tests.support.made import made_span
-from tests.support.mapping import events_of
 from tests.support.truth import billed_input
 
 
@@ -496,7 +496,8 @@ def test_nodes_buffers_are_their_bytes(part: dict[str, Any]) -> None:
     def shown(part: dict[str, Any]) -> Any:
         prompt = json.dumps([{"role": "user", "content": [part]}])
         call = {"ai.operationId": "ai.generateText.doGenerate", "ai.prompt.messages": prompt}
-        return event_of(call)["properties"]["$ai_input"][0]["content"]
+        (event,) = events_of([made_span(attributes=call)], keep_media=100)
+        return event["properties"]["$ai_input"][0]["content"]
 
     assert shown(part) == [{"type": "image", "image": "data:image/png;base64,iVBORw=="}]
     key = "image" if "image" in part else "data"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_posthog.conventions._recovery import json_prefix
+from tests.support.events import events_of
 from tests.support.made import made_span
-from tests.support.mapping import events_of
 
 MESSAGES = [
     {"role": "system", "parts": [{"type": "text", "content": "Be brief."}]},

@@ -10,15 +10,21 @@ from urllib.parse import quote
 import pytest
 
 from otel_posthog import PostHogSpanExporter
-from otel_posthog._model import Evaluation, Failure, Media, Message, Operation, Other, Tool, ToolCall
+from otel_posthog._model import Failure, Kind, Media, Message, Operation, Other, Text, Tool, ToolCall, ToolResult
 from otel_posthog._spans import EventView, view_of
+from otel_posthog._trace import NOBODY, EvaluationRecord, Place
 from otel_posthog.conventions._parts import parts_of
-from otel_posthog.events import is_content
-from otel_posthog.events.privacy import Privacy, matcher
+from otel_posthog.delivery import encode
+from otel_posthog.events import Event, EventOptions, build_event
+from otel_posthog.events.evaluations import build_evaluation
+from otel_posthog.events.media import may_hold_media
+from otel_posthog.events.privacy import Privacy
 from otel_posthog.local import LocalPostHog
-from otel_posthog.mapper import _only_allowed
-from tests.support.made import made_span
+from tests.support.events import events_of
+from tests.support.made import SPAN_ID, made_span
 from tests.support.spans import CHAT
+
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "look"}
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40).decode()
 
@@ -186,12 +192,17 @@ def test_urls_lose_their_keys(posthog: LocalPostHog, url: str, shown: str) -> No
 
 
 def test_denied_keys_are_not_read_from_the_bodies_of_log_records() -> None:
-    body = {"a": 1, "gen_ai.system_instructions": "secret", "deep": [{"app.x": "secret", "b": 2}]}
-    view = view_of(made_span(), [EventView("gen_ai.client.inference.operation.details", {}, body)])
-    denied = matcher(["gen_ai.system_instructions", "app.*"])
-    assert denied is not None
-    (record,) = _only_allowed(view, denied).logs
-    assert record.body == {"a": 1, "deep": [{"b": 2}]}
+    message = {"role": "user", "parts": [text("hi")]}
+    body = {
+        "gen_ai.input.messages": [message],
+        "gen_ai.system_instructions": [text("secret")],
+        "app.x": {"a": "secret"},
+    }
+    span = made_span(attributes={"gen_ai.operation.name": "chat"})
+    logs = {SPAN_ID: [EventView("gen_ai.client.inference.operation.details", {}, body)]}
+    (event,) = events_of([span], logs, deny_attributes=["gen_ai.system_instructions", "app.*"])
+    assert event["properties"]["$ai_input"] == [{"role": "user", "content": "hi"}]
+    assert "secret" not in json.dumps(event)
 
 
 # --- every place with content
@@ -199,54 +210,87 @@ def test_denied_keys_are_not_read_from_the_bodies_of_log_records() -> None:
 SECRET = "ada@example.com"
 
 
-def cleaned(operation: Operation) -> str:
-    privacy = Privacy(["email"], 0, is_content)
-    privacy.clean(operation)
-    return repr(operation)
+def cleaned(operation: Operation, **resource: str) -> dict[str, Any]:
+    """The properties of the operation's event, redacted."""
+    span = view_of(made_span(resource=resource))
+    event = build_event(operation, span, NOBODY, Place(span.trace_id), EventOptions())
+    return Privacy(["email"], 0).clean(event).properties
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("kind", "values"),
     [
-        {"evaluation": Evaluation("feedback", text=SECRET)},
-        {"evaluation": Evaluation("evaluation", label=SECRET)},
-        {"tags": [SECRET]},
-        {"parameters": {"stop": [SECRET], "metadata": {"a": {"b": SECRET}}}},
-        {"input": [Message("user", [], name=SECRET)]},
-        {"input": [Message("user", [Media("image", url=f"https://x.example/?of={SECRET}")])]},
-        {"input": [Message("user", [Media("file", file_id="f", filename=f"{SECRET}.pdf")])]},
-        {"input": [Message("user", [Other(SECRET.encode())])]},
-        {"output": [Message("assistant", [ToolCall("f", {SECRET: 1})])]},
-        {"tools": [Tool("f", extra={"strict": SECRET})]},
-        {"input_state": {"deep": [{SECRET: SECRET}]}},
-        {"unmapped": {"a": SECRET.encode()}},
-        {"name": f"ask {SECRET}"},
-        {"prompt_name": SECRET},
-        {"prompt_version": SECRET},
-        {"failure": Failure(f"no {SECRET}", SECRET)},
-        {"overrides": {"$ai_trace_name": SECRET, "plan": SECRET}},
+        ("generation", {"tags": [SECRET]}),
+        ("generation", {"parameters": {"stop": [SECRET], "metadata": {"a": {"b": SECRET}}}}),
+        ("generation", {"input": [Message("user", [], name=SECRET)]}),
+        ("generation", {"input": [Message("user", [Media("image", url=f"https://x.example/?of={SECRET}")])]}),
+        ("generation", {"input": [Message("user", [Media("file", file_id="f", filename=f"{SECRET}.pdf")])]}),
+        ("generation", {"input": [Message("user", [Other(SECRET.encode())])]}),
+        ("generation", {"input": [Message("user", [Text(SECRET), Text(SECRET)])]}),
+        ("generation", {"output": [Message("assistant", [ToolCall("f", {SECRET: 1})])]}),
+        ("generation", {"output": [Message("tool", [ToolResult({"found": SECRET})])]}),
+        ("generation", {"tools": [Tool("f", extra={"strict": SECRET})]}),
+        ("tool", {"input_state": {"deep": [{SECRET: SECRET}]}}),
+        ("generation", {"unmapped": {"a": SECRET.encode()}}),
+        ("generation", {"name": f"ask {SECRET}"}),
+        ("generation", {"prompt_name": SECRET}),
+        ("generation", {"prompt_version": SECRET}),
+        ("generation", {"failure": Failure(f"no {SECRET}", SECRET)}),
+        ("generation", {"overrides": {"$ai_trace_name": SECRET, "plan": SECRET}}),
     ],
-    ids=lambda values: next(iter(values)),
+    ids=lambda given: given if isinstance(given, str) else next(iter(given)),
 )
-def test_every_place_of_content_is_cleaned(values: dict[str, Any]) -> None:
-    shown = cleaned(Operation("generation", **values))
+def test_every_place_of_content_is_cleaned(kind: Kind, values: dict[str, Any]) -> None:
+    shown = repr(cleaned(Operation(kind, **values)))
     assert SECRET not in shown
     assert "[email]" in shown
 
 
+def test_resource_attributes_are_cleaned() -> None:
+    assert cleaned(Operation("generation"), **{"app.owner": SECRET})["app.owner"] == "[email]"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "property_name"),
+    [
+        ({"gen_ai.evaluation.score.label": SECRET}, "$ai_evaluation_result"),
+        ({"gen_ai.evaluation.explanation": SECRET}, "$ai_evaluation_reasoning"),
+    ],
+)
+def test_evaluations_are_cleaned(attributes: dict[str, str], property_name: str) -> None:
+    record = EvaluationRecord("1", "gen_ai.evaluation.result", attributes, "a" * 32, "", 1)
+    event = build_evaluation(record, NOBODY, "uuid", EventOptions())
+    assert Privacy(["email"], 0).clean(event).properties[property_name] == "[email]"
+
+
 def test_persons_and_ids_are_stated_to_be_known() -> None:
     stated = {"$set": {"email": SECRET}, "$ai_session_id": SECRET}
-    assert cleaned(Operation("generation", overrides=stated)).count(SECRET) == 2
+    assert repr(cleaned(Operation("generation", overrides=stated))).count(SECRET) == 2
 
 
-def test_the_name_of_a_span_is_cleaned() -> None:
-    assert Privacy(["email"], 0).name(f"ask {SECRET}") == "ask [email]"
+def test_the_structure_of_a_message_stays() -> None:
+    def shout(given: str, where: str) -> str:
+        return given.upper()
+
+    parts = [Text("hi"), ToolCall("find", {"type": "text"}, "call_1")]
+    operation = Operation("generation", output=[Message("assistant", parts, finish_reason="stop")])
+    span = view_of(made_span())
+    event = build_event(operation, span, NOBODY, Place(span.trace_id), EventOptions())
+    assert Privacy([shout], 0).clean(event).properties["$ai_output_choices"] == [
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "HI"},
+                {"type": "function", "id": "call_1", "function": {"name": "find", "arguments": {"TYPE": "TEXT"}}},
+            ],
+            "finish_reason": "stop",
+        }
+    ]
 
 
 def test_keys_that_become_the_same_lose_no_value() -> None:
-    operation = Operation("tool", input_state={"a@b.example": 1, "c@d.example": 2})
-    Privacy(["email"], 0).clean(operation)
-    assert list(operation.input_state.values()) == [1, 2]
+    state = cleaned(Operation("tool", input_state={"a@b.example": 1, "c@d.example": 2}))["$ai_input_state"]
+    assert list(state.values()) == [1, 2]
 
 
 # --- media in odd shapes
@@ -280,11 +324,20 @@ ODD = {
 }
 
 
+def sent_state(value: Any) -> Any:
+    """What of a tool's result is sent."""
+    return events_of([made_span(attributes={**TOOL, "gen_ai.tool.call.result": json.dumps(value)})])[0]["properties"][
+        "$ai_output_state"
+    ]
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_media_in_odd_shapes_are_replaced(name: str) -> None:
     operation = Operation("generation", input=[Message("user", parts_of([ODD[name]]))])
-    Privacy([], 0).clean(operation)
-    shown = repr(operation)
+    span = view_of(made_span())
+    event = build_event(operation, span, NOBODY, Place(span.trace_id), EventOptions())
+    assert may_hold_media(event.properties, encode(event).body)
+    shown = repr(Privacy([], 0).clean(event).properties["$ai_input"])
     assert "10,248 bytes" in shown
     assert len(shown) < 1000
 
@@ -301,9 +354,7 @@ def test_media_in_odd_shapes_are_replaced(name: str) -> None:
 )
 def test_media_of_any_length_in_what_a_tool_answered_are_replaced(holder: dict[str, Any], length: int) -> None:
     for field, data in (("data", PNG[:length]), ("bytes", PNG[:length]), ("data", list(RAW[:length]))):
-        operation = Operation("tool", output_state=[{"source": {**holder, field: data}}])
-        Privacy([], 0).clean(operation)
-        assert "sha256" in operation.output_state[0]["source"][field]
+        assert "sha256" in sent_state([{"source": {**holder, field: data}}])[0]["source"][field]
 
 
 @pytest.mark.parametrize(
@@ -315,13 +366,11 @@ def test_media_of_any_length_in_what_a_tool_answered_are_replaced(holder: dict[s
         {"type": "scores", "data": [1, 2, 3]},
         {"mimeType": "text/plain", "data": "hello"},
         {"type": "result", "bytes": 12},
-        "the data: see table 1, image/png; and base64, too",
+        ["the data: see table 1, image/png; and base64, too"],
     ],
 )
 def test_what_is_no_media_stays(value: Any) -> None:
-    operation = Operation("tool", output_state=value)
-    Privacy([], 0).clean(operation)
-    assert operation.output_state == value
+    assert sent_state(value) == value
 
 
 @pytest.mark.parametrize(
@@ -332,5 +381,5 @@ def test_what_is_no_media_stays(value: Any) -> None:
 def test_a_million_hostile_characters_take_no_time(unit: str) -> None:
     hostile = (unit * 1_000_000)[:1_000_000]  # the test's own time limit is the bound
     state = {"text": hostile, "type": "odd", "data": hostile + " " * 1_000_000 + "!"}
-    operation = Operation("tool", input=[Message("user", [Media("image", url=hostile)])], output_state=state)
-    Privacy(["email", "card", "phone", "key"], 0).clean(operation)
+    event = Event("$ai_span", "uuid", "ada", "now", {"$ai_input_state": state, "$ai_output_state": hostile})
+    Privacy(["email", "card", "phone", "key"], 0).clean(event)

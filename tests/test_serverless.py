@@ -122,7 +122,7 @@ import os, otel_posthog
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from otel_posthog.configure import EnvironmentSpanExporter
+from otel_posthog._configure import EnvironmentSpanExporter
 provider = TracerProvider()
 provider.add_span_processor(BatchSpanProcessor(EnvironmentSpanExporter()))
 trace.set_tracer_provider(provider)

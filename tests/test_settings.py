@@ -43,7 +43,7 @@ OPTIONS: list[tuple[str, Any, Any, str, Any]] = [
     ("redact", (), ("email", "card"), "Email, key", ("email", "key")),
     ("keep_media", 0, 1024, "2048", 2048),
     ("deduplicate", True, False, "no", False),
-    ("remote_parents", True, False, "false", False),
+    ("remote_parents", False, True, "true", True),
     ("sample_rate", 1.0, 0, "0.25", 0.25),
     ("sample_errors", False, True, "true", True),
     ("distinct_id", None, "ada", " grace ", "grace"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_posthog import PostHogSpanExporter
-from otel_posthog.events.shrinking import shrink
+from otel_posthog.events.size import shrink
 from otel_posthog.local import LocalPostHog
 from tests.support.made import made_span
 from tests.support.spans import CHAT

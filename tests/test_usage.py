@@ -9,8 +9,8 @@ import pytest
 from otel_posthog._model import Operation, Usage
 from otel_posthog.conventions._usage import field_of, settled, usage_of
 from otel_posthog.events.usage import token_properties
+from tests.support.events import events_of
 from tests.support.made import made_span
-from tests.support.mapping import events_of
 from tests.support.truth import billed_input
 
 

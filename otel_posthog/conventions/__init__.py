@@ -10,7 +10,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from otel_posthog._model import Operation
 from otel_posthog._spans import SpanView, view_of
 from otel_posthog.conventions import (
-    evaluations,
     generic,
     genkit,
     google_adk,
@@ -40,6 +39,7 @@ from otel_posthog.conventions._identity import (
     user_in,
 )
 from otel_posthog.conventions._plain import plain_view
+from otel_posthog.conventions.evaluations import EVALUATION_EVENTS, parse_evaluation
 
 __all__ = [
     "EVALUATION_EVENTS",
@@ -48,14 +48,14 @@ __all__ = [
     "READERS",
     "SESSION_ATTRIBUTES",
     "USER_ATTRIBUTES",
+    "Attributes",
     "Reader",
     "is_ai_span",
+    "parse_evaluation",
     "parse_span",
     "session_in",
     "user_in",
 ]
-
-EVALUATION_EVENTS = frozenset(evaluations.KINDS)  # names of log records that are events of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,6 @@ class Reader:
 
 # Most specific first: a span may carry two conventions, and the specific one knows what the other repeats.
 READERS: tuple[Reader, ...] = (
-    Reader("evaluations", evaluations.matches, evaluations.parse),
     Reader("genkit", genkit.matches, genkit.parse),
     Reader("google_adk", google_adk.matches, google_adk.parse),
     Reader("mastra", mastra.matches, mastra.parse),
@@ -153,7 +152,7 @@ def _parsed(span: SpanView, readers: tuple[Reader, ...]) -> Operation | None:
             operation = reader.parse(span, attributes)
             if operation is None:
                 return None
-            if operation.evaluation is None and reader.parse is not semconv.parse:
+            if reader.parse is not semconv.parse:
                 operation = filled(operation, semconv.parse(span, attributes, operation.kind))
             if reader.finish is not None:
                 operation = reader.finish(operation, span)

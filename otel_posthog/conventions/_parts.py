@@ -15,7 +15,7 @@ from typing import Any
 from otel_posthog._model import Json, Media, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from otel_posthog.conventions._attributes import ConversionError
 from otel_posthog.conventions._json import loads
-from otel_posthog.conventions._placeholders import is_placeholder
+from otel_posthog.conventions._placeholders import PLACEHOLDER_STARTS, is_placeholder
 from otel_posthog.conventions._reprs import parse_literal
 
 JsonObject = dict[str, Any]
@@ -297,8 +297,15 @@ _BY_KEY: dict[str, Callable[[JsonObject], Part | None]] = {
 }
 
 
+_SPECIAL = frozenset(("", "{", *PLACEHOLDER_STARTS))  # how a text begins that may be more, or less, than a text
+
+
 def part_of(value: Json) -> Part | None:
     """One part of a message; ``None`` for an empty one, or for a placeholder."""
+    if type(value) is dict and value.get("type") == "text":
+        text = value.get("content")
+        if type(text) is str and text[:1] not in _SPECIAL:
+            return Text(text)  # what most parts are needs none of what follows
     part = _part(value)
     if isinstance(part, Text):
         return None if is_placeholder(part.text) else part
@@ -377,6 +384,9 @@ def parts_of(content: Json) -> list[Part]:
             content = written
     if isinstance(content, dict) and isinstance(content.get("parts"), list) and "type" not in content:  # Gemini
         content = content["parts"]
+    if type(content) is list and len(content) == 1:
+        part = part_of(content[0])
+        return [] if part is None else [part]
     parts: list[Part] = []
     for item in content if isinstance(content, (list, tuple)) else (content,):
         part = part_of(item)

@@ -9,12 +9,12 @@ from typing import Any
 _TEXTS = frozenset(("<elided>", "__REDACTED__", "NOT_GIVEN", "Omit()"))
 # Pydantic Logfire's scrubbing; the repr of an object that shows nothing of itself.
 _PATTERN = re.compile(r"\[Scrubbed due to .{0,100}\]|<[\w.]+ object at 0x[0-9a-fA-F]+>", re.DOTALL)
-_STARTS = frozenset("<_[NO")
+PLACEHOLDER_STARTS = frozenset("<_[NO")
 _LONGEST = 300  # characters
 
 
 def is_placeholder(value: Any) -> bool:
     """Whether a text only says that something is left out."""
-    if not isinstance(value, str) or value[:1] not in _STARTS or len(value) > _LONGEST:
+    if not isinstance(value, str) or value[:1] not in PLACEHOLDER_STARTS or len(value) > _LONGEST:
         return False
     return value in _TEXTS or _PATTERN.fullmatch(value) is not None

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_posthog._model import Kind
-from otel_posthog.conventions._attributes import index_of, parse_json, to_int, to_number, to_str, to_str_list
+from otel_posthog.conventions._attributes import (
+    index_of,
+    parse_json,
+    to_bool,
+    to_id,
+    to_int,
+    to_number,
+    to_str,
+    to_str_list,
+)
 
 # gen_ai.operation.name (spec: gen-ai-spans.md, gen-ai-agent-spans.md; the others as libraries write them)
 KINDS: dict[str, Kind] = {
@@ -86,5 +95,21 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("total", ("operation.cost", "gen_ai.cost.total_cost", "gen_ai.usage.cost", "gen_ai.usage.cost.total")),
 )
 
-PARAMETERS_INDEX = index_of(*PARAMETERS)
+# field of the operation -> attributes, without those that depend on others.
+CALL: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
+    ("request_model", to_str, ("gen_ai.request.model",)),
+    ("response_model", to_str, ("gen_ai.response.model",)),
+    ("response_id", to_id, ("gen_ai.response.id",)),
+    ("base_url", to_str, ("gen_ai.openai.api_base", "gen_ai.request.base_url")),
+    ("streaming", to_bool, ("gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.request.is_stream",
+                            "llm.is_streaming")),
+    ("prompt_name", to_str, ("gen_ai.prompt.name",)),
+    ("prompt_version", parse_json, ("gen_ai.prompt.version",)),
+)  # fmt: skip
+
+# Both tables at once, so that a span's attributes are looked through once.
+CALL_INDEX = index_of(
+    *((("field", field), convert, names) for field, convert, names in CALL),
+    *((("parameter", field), convert, names) for field, convert, names in PARAMETERS),
+)
 COST_INDEX = index_of(*((field, to_number, names) for field, names in COST))

@@ -1,38 +1,36 @@
-"""Evaluations, feedback and metrics, which come as log records.
+"""The attributes of evaluations, feedback and metrics, which are log records.
 
-Source: semantic conventions, event ``gen_ai.evaluation.result``. ``posthog.feedback`` and ``posthog.metric`` are what
-:func:`otel_posthog.feedback` and :func:`otel_posthog.metric` write.
+Source: semantic conventions, event ``gen_ai.evaluation.result``
+(https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/); :func:`otel_posthog.feedback` and
+:func:`otel_posthog.metric` use the same attributes.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
+from otel_posthog._distinct_ids import usable
 from otel_posthog._model import Evaluation, Operation
-from otel_posthog._spans import LOG_RECORD, SpanView
 from otel_posthog.conventions._attributes import Attributes, to_id, to_number, to_str
+from otel_posthog.conventions._identity import SESSION_ATTRIBUTES, USER_ATTRIBUTES
+from otel_posthog.conventions.posthog import overrides
 
-KINDS: dict[str, Literal["evaluation", "feedback", "metric"]] = {
-    "gen_ai.evaluation.result": "evaluation",
-    "posthog.feedback": "feedback",
-    "posthog.metric": "metric",
-}
+EVALUATION_EVENTS = frozenset(("gen_ai.evaluation.result", "posthog.feedback", "posthog.metric"))
 
 
-def matches(span: SpanView) -> bool:
-    """Whether the view is one of such a log record."""
-    return span.kind == LOG_RECORD and span.name in KINDS
-
-
-def parse(span: SpanView, attributes: Attributes) -> Operation:
-    """The evaluation, about the span that the record was written for."""
+def parse_evaluation(attributes: Attributes) -> Evaluation:
+    """What the record says."""
     attributes.drop("event.name")
-    evaluation = Evaluation(
-        KINDS[span.name],
+    app = Operation("evaluation")
+    overrides(app, attributes)
+    users = [usable(attributes.take(to_id, name)) for name in USER_ATTRIBUTES]
+    sessions = [attributes.take(to_id, name) for name in SESSION_ATTRIBUTES]
+    return Evaluation(
         name=attributes.take(to_str, "gen_ai.evaluation.name"),
         label=attributes.take(to_str, "gen_ai.evaluation.score.label"),
         score=attributes.take(to_number, "gen_ai.evaluation.score.value"),
         text=attributes.take(to_str, "gen_ai.evaluation.explanation"),
-        target_span_id=span.parent_span_id,
+        response_id=attributes.take(to_id, "gen_ai.response.id"),
+        user=next(filter(None, users), None),
+        session=next(filter(None, sessions), None),
+        groups=app.groups,
+        overrides=app.overrides,
     )
-    return Operation("evaluation", response_id=attributes.take(to_id, "gen_ai.response.id"), evaluation=evaluation)

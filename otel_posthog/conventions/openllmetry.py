@@ -48,8 +48,6 @@ _CREWAI = "opentelemetry.instrumentation.crewai"
 _ASSOCIATION = "traceloop.association.properties."
 _OWN = ("traceloop.", "llm.request.type", "llm.request.functions.")
 _FLATTENED = ("gen_ai.prompt.", "gen_ai.completion.")
-# Attribute limits may evict the first ones, so any digit will do.
-_FIRST_INDEXES = tuple(f"{prefix}{digit}" for prefix in _FLATTENED for digit in range(10))
 
 
 def _is_flattened(name: str) -> bool:
@@ -59,7 +57,9 @@ def _is_flattened(name: str) -> bool:
 
 def matches(span: SpanView) -> bool:
     """Whether the span has a Traceloop attribute or flattened prompts."""
-    return span.has(*_OWN, *_FIRST_INDEXES) or span.scope_name.startswith(_CREWAI)
+    if span.has(*_OWN) or span.scope_name.startswith(_CREWAI):
+        return True
+    return span.has(*_FLATTENED) and any(map(_is_flattened, span.attributes))
 
 
 def parse(span: SpanView, attributes: Attributes) -> Operation:

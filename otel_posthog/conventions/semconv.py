@@ -19,8 +19,6 @@ from otel_posthog.conventions._attributes import (
     ConversionError,
     parse_json,
     parse_quoted_json,
-    to_bool,
-    to_id,
     to_int,
     to_number,
     to_plain,
@@ -37,12 +35,12 @@ from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._reprs import parse_literal
 from otel_posthog.conventions._semconv_tables import (
     ACTORS,
+    CALL_INDEX,
     COST_INDEX,
     INPUTS,
     KINDS,
     OTHER_TOTALS,
     OUTPUTS,
-    PARAMETERS_INDEX,
     TOOLS,
     USAGE_OBJECTS,
     USAGE_PREFIXES,
@@ -114,14 +112,11 @@ def _merge_details(event: EventView, attributes: Attributes, on_span: frozenset[
 def _read_call(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     for name in ("gen_ai.provider.name", "gen_ai.system"):
         set_provider(operation, attributes.take(to_str, name))
-    operation.request_model = attributes.take(to_str, "gen_ai.request.model")
-    operation.response_model = attributes.take(to_str, "gen_ai.response.model")
-    operation.response_id = attributes.take(to_id, "gen_ai.response.id")
-    operation.base_url = attributes.take(to_str, "gen_ai.openai.api_base", "gen_ai.request.base_url")
-    operation.parameters = attributes.take_all(PARAMETERS_INDEX)
-    operation.streaming = attributes.take(
-        to_bool, "gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.request.is_stream", "llm.is_streaming"
-    )
+    for (target, name), value in attributes.take_all(CALL_INDEX).items():
+        if target == "parameter":
+            operation.parameters[name] = value
+        else:
+            setattr(operation, name, value)
     _read_first_token(operation, span, attributes)
     operation.finish_reasons = (
         attributes.take(
@@ -137,8 +132,6 @@ def _read_call(operation: Operation, span: SpanView, attributes: Attributes) -> 
     operation.name = actor if isinstance(actor, str) and actor else None
     operation.tools = tools_of(attributes.take(structure_or_prefix, *TOOLS))
     attributes.drop("gen_ai.tool.definitions")
-    operation.prompt_name = attributes.take(to_str, "gen_ai.prompt.name")
-    operation.prompt_version = attributes.take(parse_json, "gen_ai.prompt.version")
 
 
 def model_in_name(name: str) -> str | None:

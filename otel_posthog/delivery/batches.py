@@ -34,11 +34,16 @@ class Encoded:
 class Capturable(Protocol):
     """What an event has to have; ``timestamp`` is RFC 3339 in UTC."""
 
-    name: str
-    uuid: str
-    distinct_id: str
-    timestamp: str
-    properties: dict[str, Any]
+    @property
+    def name(self) -> str: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def distinct_id(self) -> str: ...
+    @property
+    def timestamp(self) -> str: ...
+    @property
+    def properties(self) -> dict[str, Any]: ...
 
 
 # Version 1: fields of their own, which PostHog writes back into the properties, and their types. A wrong type would

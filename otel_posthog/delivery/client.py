@@ -44,7 +44,6 @@ class CaptureClient:
         deadline = time.monotonic() + (self._settings.timeout if timeout is None else timeout)
         account = _Account(self._ledger, self._drop)
         brings_more = bool(events)
-        self._ledger.accepted(len(events))
         self._send_at_once(events, deadline, account)
         self._drain(deadline, account, brings_more)
         if self._finishing and brings_more:
@@ -116,7 +115,7 @@ class CaptureClient:
         detail = outcome.detail or None
         if detail and len(events) == 1 and outcome.reason in ("too_large", "invalid"):
             detail = f"{detail} ({events[0].name} {events[0].uuid}, {len(events[0].body):,} bytes)"
-        self._ledger.dropped(len(events), outcome.reason, detail, [(event.name, event.uuid) for event in events])
+        self._ledger.record_drop(outcome.reason, len(events), detail, [(event.name, event.uuid) for event in events])
         if self._rejected is not None:
             try:
                 self._rejected.add(events, outcome.reason)

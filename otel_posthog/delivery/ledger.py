@@ -47,9 +47,9 @@ class Ledger:
     and the seconds of each request.
     """
 
-    def __init__(self, on_drop: OnDrop | None = None) -> None:
+    def __init__(self, on_drop: OnDrop | None = None, on_request: OnRequest | None = None) -> None:
         self._on_drop = on_drop
-        self.on_request: OnRequest | None = None
+        self.on_request = on_request
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -70,7 +70,9 @@ class Ledger:
         with self._lock:
             self._delivered += count
 
-    def dropped(self, count: int, reason: str, detail: str | None, events: Sequence[tuple[str, str]] = ()) -> None:
+    def record_drop(
+        self, reason: str, count: int, detail: str | None = None, events: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """Events that are lost, and why; logged once a minute for each reason, unless there is no ``detail``.
 
         ``events`` are their names and uuids, where they are known.

@@ -200,7 +200,9 @@ class Spool:
             self._open()
         except sqlite3.Error:  # another process has taken it over while it was closed
             self._database = None
-            self._ledger.dropped(self._begin_anew(), "spool_taken_over", "another process has taken over their file")
+            self._ledger.record_drop(
+                "spool_taken_over", self._begin_anew(), "another process has taken over their file"
+            )
 
     def _change(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> bool:
         """Run a statement for all rows in one transaction; ``False`` if that failed."""
@@ -230,7 +232,7 @@ class Spool:
             refused.append(kept.pop(0 if self._drops_oldest else -1))
             size -= len(refused[-1].body)
         if refused:
-            self._ledger.dropped(len(refused), "spool_full", f"there is no room left in {self.directory}",
+            self._ledger.record_drop("spool_full", len(refused), f"there is no room left in {self.directory}",
                                  [(event.name, event.uuid) for event in refused])  # fmt: skip
         return kept
 
@@ -260,7 +262,7 @@ class Spool:
         if rows and self._delete(row[0] for row in rows):
             self.count -= len(rows)
             self.size -= sum(row[3] for row in rows)
-            self._ledger.dropped(len(rows), reason, detail, [(name, uuid) for _, name, uuid, _ in rows])
+            self._ledger.record_drop(reason, len(rows), detail, [(name, uuid) for _, name, uuid, _ in rows])
 
     def _delete(self, ids: Iterable[int]) -> bool:
         return self._change("DELETE FROM events WHERE id = ?", [(row_id,) for row_id in ids])
@@ -282,7 +284,7 @@ class Spool:
                 database.close()
         spool_files.set_aside(self._path)
         if lost := self._begin_anew():
-            self._ledger.dropped(lost, "spool_corrupt", "their file is broken and has been set aside")
+            self._ledger.record_drop("spool_corrupt", lost, "their file is broken and has been set aside")
 
     def _adopt(self, path: Path) -> None:
         size = path.stat().st_size

@@ -111,3 +111,46 @@ def decoded(data: str) -> bytes:
         return base64.b64decode(data + "=" * (-len(data) % 4), altchars=b"-_" if "-" in data or "_" in data else None)
     except (binascii.Error, ValueError):
         return data.encode("utf-8", "replace")
+
+
+_IN_BLOCK = re.compile(rb"[A-Za-z0-9+/_\\-]{64}")
+_STRIDE = 512  # bytes: a run of 1,024 characters covers a block at a multiple of it
+_KEYS = frozenset(MEDIA_FIELDS)
+
+
+def may_hold_media(properties: Mapping[str, Any], body: bytes) -> bool:
+    """Whether an event may hold media: a quick look, so that events without any are not walked text by text.
+
+    ``body`` is the event as JSON. Looks for data URLs and long runs of base64 in it, and for the fields and bytes of
+    objects in ``properties``.
+    """
+    if b"data:" in body or b"DATA:" in body:
+        return True
+    match = _IN_BLOCK.match
+    for start in range(0, len(body) - 64, _STRIDE):
+        if match(body, start) is not None:
+            return True
+    return _has_media_field(properties)
+
+
+_TEXT_OR_NUMBER = frozenset((str, int, float, bool, type(None)))
+_MOST_CONTAINERS = 100_000  # a value that holds itself has no end
+
+
+def _has_media_field(properties: Mapping[str, Any]) -> bool:
+    containers: list[Any] = [value for value in properties.values() if type(value) not in _TEXT_OR_NUMBER]
+    visited = 0
+    while containers:
+        found = containers.pop()
+        kind = type(found)
+        if kind is dict:
+            if not _KEYS.isdisjoint(found):
+                return True
+            found = found.values()
+        elif kind is not list and kind is not tuple:
+            return True  # bytes, other mappings and foreign objects
+        visited += 1
+        if visited > _MOST_CONTAINERS:
+            return True
+        containers += [item for item in found if type(item) not in _TEXT_OR_NUMBER]
+    return False

@@ -1,6 +1,6 @@
-"""What must not leave the process: redaction of content, and media as their description.
+"""The gate that every event passes before it is encoded for delivery: redaction, and media as their description.
 
-Works on the operation, before it becomes an event; ``capture_content`` is the business of ``events``.
+Works on finished properties; what is sent where content is off is a column of the table of properties.
 """
 
 from __future__ import annotations
@@ -12,20 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from otel_posthog._model import (
-    Json,
-    Media,
-    Message,
-    Operation,
-    Other,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    Tool,
-    ToolCall,
-    ToolResult,
-)
+from otel_posthog._model import Json
+from otel_posthog.events import Event, redacted_as
 from otel_posthog.events.media import (
     BLOCK,
     DATA,
@@ -60,101 +48,102 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
     ),
 }
 
-_DEEPEST = 100  # levels; capture sends no more
+_STRUCTURE = frozenset(("role", "tool_call_id", "finish_reason"))  # fields of a message that are no text
+_DEEPEST = 100  # levels; more are not sent
 _LONGEST_NUMBER = 7  # digits; longer ones may be a card or a phone number
 
 
 class Privacy:
-    """Cleans operations. ``redact`` are names of ready-made patterns and callables ``(text, where) -> text``.
+    """Cleans events. ``redact`` are names of ready-made patterns and callables ``(text, where) -> text``.
 
     ``where`` is ``input``, ``output``, ``tools``, ``error``, ``metadata``, ``parameters``, ``prompt``, ``name`` (of a
-    span), ``evaluation`` (an evaluation or feedback) or the name of an attribute. Media larger
-    than ``keep_media`` bytes are replaced. ``is_content`` says of a property that the app states itself whether it is
-    content. A callable that raises, or returns no text, costs the text that it was given; ``on_failure`` is told.
+    span), ``evaluation`` (an evaluation or feedback) or the name of an attribute. Media larger than ``keep_media``
+    bytes are replaced by type, size and hash. A callable that raises, or returns no string, costs the text that it was
+    given; ``on_failure`` gets the error.
     """
 
     def __init__(
         self,
         redact: Iterable[str | Redact],
         keep_media: int,
-        is_content: Callable[[str], bool] = lambda name: False,
-        on_failure: Callable[[Exception], None] = lambda error: None,
+        on_failure: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self._redact = [_ready_made(item) if isinstance(item, str) else item for item in redact]
         self._keep_media = keep_media
         self._on_failure = on_failure
-        self._is_content = is_content
 
-    def clean(self, operation: Operation) -> None:
-        """Clean an operation in place; what it shares with others (messages) is replaced, not changed."""
-        op = operation
-        op.input = self._messages(op.input, "input")
-        op.output = self._messages(op.output, "output")
-        op.input_state = self._value(op.input_state, "input")
-        op.output_state = self._value(op.output_state, "output")
-        op.metadata = self._value(op.metadata, "metadata")
-        op.tags = self._value(op.tags, "metadata")
-        op.parameters = self._value(op.parameters, "parameters")
-        op.prompt_version = self._value(op.prompt_version, "prompt")
-        op.unmapped = {name: self._value(value, name) for name, value in op.unmapped.items()}
-        op.overrides = {
-            name: self._value(value, name) if self._is_content(name) or not name.startswith("$") else value
-            for name, value in op.overrides.items()
-        }
-        op.name = self.name(op.name)
-        op.prompt_name = self._optional(op.prompt_name, "prompt")
-        if op.tools and self._redact:
-            op.tools = [self._tool(tool) for tool in op.tools]
-        if op.failure is not None:
-            failure = op.failure
-            op.failure = replace(
-                failure, type=self._optional(failure.type, "error"), message=self._optional(failure.message, "error")
-            )
-        if op.evaluation is not None:
-            evaluation = op.evaluation
-            op.evaluation = replace(
-                evaluation,
-                label=self._optional(evaluation.label, "evaluation"),
-                text=self._optional(evaluation.text, "evaluation"),
-            )
+    @property
+    def redacts(self) -> bool:
+        """Whether there is anything to redact."""
+        return bool(self._redact)
 
-    def name(self, name: str | None) -> str | None:
-        """The name of a span or an operation, which some apps make of what was said."""
-        return self._optional(name, "name")
-
-    def _optional(self, text: str | None, where: str) -> str | None:
-        return None if text is None else self._text(text, where)
-
-    def _messages(self, messages: list[Message] | None, where: str) -> list[Message] | None:
-        if messages is None:
-            return None
-        return [self._message(message, where) for message in messages]
-
-    def _message(self, message: Message, where: str) -> Message:
-        parts = [self._part(part, where) for part in message.parts]
-        name = self._optional(message.name, where)
-        return replace(message, parts=parts, name=name, extra=self._value(message.extra, where))
-
-    def _part(self, part: Part, where: str) -> Part:
-        if isinstance(part, (Text, Reasoning)):
-            return replace(part, text=self._text(part.text, where))
-        if isinstance(part, Refusal):
-            return Refusal(self._text(part.text, where))
-        if isinstance(part, ToolCall):
-            return replace(part, arguments=self._value(part.arguments, where))
-        if isinstance(part, ToolResult):
-            return replace(part, result=self._value(part.result, where))
-        if isinstance(part, Media):
-            return self._media(part, where)
-        return Other(self._value(part.value, where))
-
-    def _tool(self, tool: Tool) -> Tool:
+    def clean(self, event: Event) -> Event:
+        """The event without what must not leave. Values are replaced, not changed."""
         return replace(
-            tool,
-            description=self._optional(tool.description, "tools"),
-            parameters=self._value(tool.parameters, "tools"),
-            extra=self._value(tool.extra, "tools"),
+            event, properties={name: self._property(name, value) for name, value in event.properties.items()}
         )
+
+    def _property(self, name: str, value: Json) -> Json:
+        where = redacted_as(name)
+        if where is None:
+            return value
+        if isinstance(value, list):
+            return [self._item(item, where) for item in value]
+        return self._value(value, where)
+
+    def _item(self, item: Json, where: str) -> Json:
+        """A message, a tool definition or any other value of a list."""
+        if not isinstance(item, dict):
+            return self._value(item, where, 1)
+        if isinstance(item.get("role"), str):
+            return {name: self._message_field(name, value, where) for name, value in item.items()}
+        if item.keys() == {"type", "function"} and where == "tools":
+            return {"type": item["type"], "function": self._named(item["function"], where)}
+        return self._value(item, where, 1)
+
+    def _message_field(self, name: str, value: Json, where: str) -> Json:
+        if name in _STRUCTURE:
+            return value
+        if name == "content" and isinstance(value, list):
+            return [self._part(part, where) for part in value]
+        return self._value(value, where, 2)
+
+    def _part(self, part: Json, where: str) -> Json:
+        """A part as ``events.messages`` makes it: its structure stays, its texts are cleaned."""
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in ("image", "input_audio", "file"):
+            return self._media(part, where)
+        if kind == "function":
+            return {**part, "function": self._named(part.get("function"), where)}
+        if kind in ("text", "thinking", "refusal"):
+            return {
+                name: value if name in ("type", "signature") else self._value(value, where, 3)
+                for name, value in part.items()
+            }
+        return self._value(part, where, 3)
+
+    def _named(self, function: Json, where: str) -> Json:
+        """A tool or a call of it: all but its name."""
+        if not isinstance(function, dict):
+            return self._value(function, where, 3)
+        return {name: value if name == "name" else self._value(value, where, 3) for name, value in function.items()}
+
+    def _media(self, part: dict[str, Any], where: str) -> Json:
+        """The part, or a text part with the description of its data."""
+        nested = part.get(part["type"])
+        fields = nested if isinstance(nested, dict) else {"file_data": nested}
+        source, mime_type = fields.get("file_data"), fields.get("mime_type")
+        data = None
+        encoded = fields.get("data")
+        if isinstance(encoded, str):
+            data, mime_type = decoded(encoded), f"audio/{fields.get('format') or '*'}"
+        elif isinstance(source, str) and (url := DataUrl.at(source, 0, whole=True)) is not None:
+            data, mime_type = url.octets, url.mime_type or mime_type
+        if data is not None and len(data) > self._keep_media:
+            return {"type": "text", "text": self._description(mime_type or part["type"], data, "")}
+        if data is not None:
+            return part
+        return {name: value if name == "type" else self._value(value, where, 3) for name, value in part.items()}
 
     def _value(self, value: Json, where: str, depth: int = 0) -> Json:
         """Every text in a value."""
@@ -193,8 +182,8 @@ class Privacy:
             try:
                 text = redact(text, where)
                 if not isinstance(text, str):
-                    raise TypeError("redact must return a text")
-            except Exception as error:
+                    raise TypeError("redact must return a string")
+            except (Exception, SystemExit) as error:
                 self._on_failure(error)
                 return FAILED
         return text
@@ -216,20 +205,6 @@ class Privacy:
                 pieces += [text[end : found.start()], self._description(url.mime_type, url.octets, whole)]
                 end = url.end
         return "".join((*pieces, text[end:]))
-
-    def _media(self, part: Media, where: str) -> Part:
-        data, mime_type = None if part.data is None else decoded(part.data), part.mime_type
-        url = DataUrl.at(part.url, 0, whole=True) if data is None and part.url is not None else None
-        if url is not None:
-            mime_type, data = url.mime_type or mime_type, url.octets
-        if data is not None and len(data) > self._keep_media:
-            return Text(self._description(mime_type or part.modality, data, ""))
-        return replace(
-            part,
-            url=part.url if url is not None or part.url is None else self._text(part.url, where),
-            filename=None if part.filename is None else self._text(part.filename, where),
-            extra=self._value(part.extra, where),
-        )
 
     def _field(self, holder: Mapping[Any, Json], name: Any) -> str | None:
         """The description of media in an object, ``None`` if there are none under this name."""

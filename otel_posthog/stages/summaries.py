@@ -1,51 +1,140 @@
-"""What a span that holds others takes from them: the user, the question and the answer, where it states none itself."""
+"""What spans take from the spans around them: agents and chains from the calls below, a call from the step above."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from otel_posthog._model import Operation
-from otel_posthog.stages.nodes import Id, Node, ancestors_of, id_of
+from otel_posthog._trace import NOBODY, Identity, SpanKey, TracedSpan
+from otel_posthog.stages.tree import NearestAncestor, Tree
 
-_HIGHEST = 100  # levels above a call that are completed from it
 _HOLDS_OTHERS = frozenset(("agent", "chain"))
 
 
-def summarise(sent: Iterable[Node], by_id: Mapping[Id, Node]) -> None:
-    """Complete agents and chains in place, from the calls below them.
+@dataclass(slots=True)
+class _Below:
+    """What the spans below a holder say, put together from the leaves up."""
 
-    User and session if all that is below agrees; the first call's question and the last one's answer if the span has
-    no content of its own (OpenAI Agents, OpenLLMetry for LangGraph).
+    users: set[str] = field(default_factory=set)
+    sessions: set[str] = field(default_factory=set)
+    first: TracedSpan | None = None  # generations whose content may be shown, by start
+    last: TracedSpan | None = None
+    has_call: bool = False
+
+    def add_call(self, traced: TracedSpan) -> None:
+        if self.first is None or traced.span.start_unix_nano < self.first.span.start_unix_nano:
+            self.first = traced
+        if self.last is None or traced.span.start_unix_nano >= self.last.span.start_unix_nano:
+            self.last = traced
+
+    def add(self, other: _Below) -> None:
+        # Two are enough to know that they disagree.
+        self.users.update(list(other.users)[:2])
+        self.sessions.update(list(other.sessions)[:2])
+        self.has_call = self.has_call or other.has_call
+        for traced in (other.first, other.last):
+            if traced is not None:
+                self.add_call(traced)
+
+
+def summarise(
+    tree: Tree,
+    identities: dict[SpanKey, Identity],
+    operation_of: Callable[[TracedSpan], Operation | None],
+    has_exported_call: Callable[[TracedSpan], bool],
+) -> tuple[dict[SpanKey, Operation], dict[SpanKey, Identity]]:
+    """The operations and identities that change.
+
+    - An agent or chain takes the user and session on which all spans below it agree, and, where it has no content of
+      its own, the first call's question and the last call's answer (OpenAI Agents, OpenLLMetry for LangGraph).
+    - An agent that states a model and tokens while no call below it was recorded is the only record of its calls
+      (Claude Agent SDK): it becomes a generation, so that it is priced.
+    - A call without any input takes the messages of the step around it (Mastra; a failed call of Pydantic AI).
     """
-    below: dict[Id, list[Node]] = defaultdict(list)
-    for node in sorted(sent, key=lambda node: node.view.start_unix_nano):
-        for ancestor in islice(ancestors_of(node, by_id), _HIGHEST):
-            if ancestor.operation is not None and ancestor.operation.kind in _HOLDS_OTHERS:
-                below[id_of(ancestor)].append(node)
-    for holder_id, nodes in below.items():
-        holder = by_id[holder_id].operation
-        if holder is not None:
-            _take_identity(holder, [node.operation for node in nodes if node.operation is not None])
-            _take_content(holder, nodes)
+    holder_above = NearestAncestor(tree, lambda traced: _is_holder(operation_of(traced)))
+    below: dict[SpanKey, _Below] = {}
+    changed: dict[SpanKey, Operation] = {}
+    whose: dict[SpanKey, Identity] = {}
+    for traced in sorted(tree.everything(), key=tree.depth, reverse=True):  # leaves first
+        operation = operation_of(traced)
+        if operation is None:
+            continue
+        own = below.pop(traced.key, None) or _Below()
+        if _is_holder(operation) and not traced.exported:
+            own.has_call = own.has_call or has_exported_call(traced)
+            if (summary := _summary(operation, own)) is not operation:
+                changed[traced.key] = operation = summary
+            if (identity := _agreed(identities.get(traced.key, NOBODY), own)) is not None:
+                whose[traced.key] = identity
+        holder = holder_above.of(traced)
+        if holder is None:
+            continue
+        collected = below.setdefault(holder.key, _Below())
+        collected.add(own)
+        _collect(collected, traced, operation, whose.get(traced.key) or identities.get(traced.key, NOBODY))
+        above = operation_of(holder)
+        if (
+            operation.kind == "generation"
+            and operation.input is None
+            and not traced.exported
+            and above is not None
+            and above.input
+            and _asks_the_same(holder, above, traced, operation)
+        ):
+            changed[traced.key] = replace(operation, input=above.input)
+    return changed, whose
 
 
-def _take_identity(holder: Operation, below: list[Operation]) -> None:
-    users = {operation.user for operation in below if operation.user}
-    sessions = {operation.session for operation in below if operation.session}
-    if holder.user is None and len(users) == 1:
-        (holder.user,) = users
-    if holder.session is None and len(sessions) == 1:
-        (holder.session,) = sessions
-
-
-def _take_content(holder: Operation, below: list[Node]) -> None:
+def _collect(collected: _Below, traced: TracedSpan, operation: Operation, identity: Identity) -> None:
+    if identity.user:
+        collected.users.add(identity.user)
+    if identity.session:
+        collected.sessions.add(identity.session)
+    if operation.is_call:
+        collected.has_call = True
     # What a part of the code keeps to itself must not come out through what holds it.
-    calls = [node.operation for node in below
-             if node.operation is not None and node.operation.kind == "generation"
-             and not (node.ambient is not None and node.ambient.capture_content is False)]  # fmt: skip
-    if calls and holder.input is None and holder.input_state is None:
-        holder.input = calls[0].input
-    if calls and holder.output is None and holder.output_state is None and holder.failure is None:
-        holder.output = calls[-1].output
+    keeps_content = traced.context is not None and traced.context.capture_content is False
+    if operation.kind == "generation" and not keeps_content:
+        collected.add_call(traced)
+
+
+def _is_holder(operation: Operation | None) -> bool:
+    return operation is not None and operation.kind in _HOLDS_OTHERS
+
+
+def _agreed(identity: Identity, below: _Below) -> Identity | None:
+    user = next(iter(below.users)) if identity.user is None and len(below.users) == 1 else identity.user
+    session = next(iter(below.sessions)) if identity.session is None and len(below.sessions) == 1 else identity.session
+    if (user, session) == (identity.user, identity.session):
+        return None
+    return replace(identity, user=user, session=session)
+
+
+def _summary(holder: Operation, below: _Below) -> Operation:
+    """The holder with question and answer of the calls below; without any call below, an agent may be the call."""
+    changes: dict[str, object] = {}
+    first = below.first.operation if below.first is not None else None
+    last = below.last.operation if below.last is not None else None
+    if first is not None and first.input and holder.input is None and holder.input_state is None:
+        changes["input"] = first.input
+    has_output = holder.output is not None or holder.output_state is not None or holder.failure is not None
+    if last is not None and last.output and not has_output:
+        changes["output"] = last.output
+    if holder.kind == "agent" and not below.has_call and _states_a_call(holder):
+        changes["kind"] = "generation"
+    return replace(holder, **changes) if changes else holder  # type: ignore[arg-type]  # the dataclass's own fields
+
+
+def _states_a_call(agent: Operation) -> bool:
+    usage = agent.usage
+    has_model = bool(agent.request_model or agent.response_model)
+    return has_model and usage is not None and bool(usage.input) and usage.output is not None
+
+
+def _asks_the_same(holder: TracedSpan, above: Operation, traced: TracedSpan, call: Operation) -> bool:
+    """Whether the step around a call states what the call was asked: one model step is one request; the conversation of
+    an agent is that of its failed last call."""
+    if holder.span.scope_name != traced.span.scope_name:
+        return False
+    return above.kind == "chain" or call.failure is not None

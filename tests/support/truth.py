@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support import recordings
-from tests.support.mapping import events_of
+from tests.support.events import events_of
 from tests.support.price_engine import adds_reasoning
 
 Json = Any
@@ -58,7 +58,7 @@ def facts_of(recording: dict[str, Any]) -> list[Fact]:
     found: list[Fact] = []
     for call in recording["calls"]:
         ids = call.get("span_ids_finished_during_call") or ()
-        mine = [event for event in events if event["properties"]["$ai_span_id"] in ids]
+        mine = [event for event in events if event["properties"].get("$ai_span_id") in ids]
         if mine and call["scenario"] != "none":  # "none": the app's own observation, without a model
             found += call_facts(call, telemetry_of(recording, call), mine)
     return found

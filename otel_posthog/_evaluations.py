@@ -13,7 +13,7 @@ from opentelemetry.context import attach, detach, set_value
 from opentelemetry.sdk import _logs as sdk_logs
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from otel_posthog.logs import HEARD
+from otel_posthog.logs import RECEIVED
 
 logger = logging.getLogger("otel_posthog")
 
@@ -111,14 +111,14 @@ def _emit(
         _not_sent(function, "no span is current, so give trace_id")
         return
     given = {key: value for key, value in attributes.items() if value is not None}
-    heard: list[str] = []
-    token = attach(trace.set_span_in_context(NonRecordingSpan(target), set_value(HEARD, heard)))
+    received: list[str] = []
+    token = attach(trace.set_span_in_context(NonRecordingSpan(target), set_value(RECEIVED, received)))
     try:
         emitter = (logger_provider or _logs.get_logger_provider()).get_logger("otel_posthog")
         emitter.emit(_record(name, given, target))
     finally:
         detach(token)
-    if not heard:
+    if not received:
         _not_sent(function, "call otel_posthog.configure() or add a PostHogLogRecordProcessor")
 
 

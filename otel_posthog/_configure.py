@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
@@ -16,13 +17,15 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs import export as sdk_export
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from typing_extensions import Unpack
 
+from otel_posthog._signals import install
 from otel_posthog.conventions import Reader
 from otel_posthog.delivery import Stats
 from otel_posthog.exporter import PostHogSpanExporter
-from otel_posthog.logs import LogRecords, PostHogLogRecordProcessor
+from otel_posthog.logs import PostHogLogRecordProcessor
 from otel_posthog.processor import PostHogSpanProcessor
-from otel_posthog.settings import ConfigurationError, Settings
+from otel_posthog.settings import ConfigurationError, Options, Settings
 
 logger = logging.getLogger("otel_posthog")
 
@@ -62,7 +65,7 @@ def configure(
     tracer_provider: TracerProvider | None = None,
     logger_provider: LoggerProvider | None = None,
     readers: Sequence[Reader] = (),
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Handle:
     """Send the AI spans of this process to PostHog.
 
@@ -98,7 +101,25 @@ def _attach(settings: Settings, spans: TracerProvider, logs: LoggerProvider, rea
     logs.add_log_record_processor(PostHogLogRecordProcessor(processor.exporter.log_records))
     spans.add_span_processor(processor)
     _attached[processor] = ref(spans)
+    if settings.handle_sigterm and not settings.disabled:
+        _handle_sigterm()
     return Handle(spans, logs, processor)
+
+
+@cache
+def _handle_sigterm() -> bool:
+    """Once per process: all that is attached is flushed by one handler."""
+    return install(_flush_attached, _hurry_attached)
+
+
+def _flush_attached(seconds: float) -> None:
+    for processor in list(_attached):
+        processor.exporter.flush_before_exit(seconds)
+
+
+def _hurry_attached() -> None:
+    for processor in list(_attached):
+        processor.exporter.hurry()
 
 
 _PRIVATE = ("capture_content", "redact", "keep_media", "deny_attributes", "allow_attributes", "capture_unmapped")
@@ -154,8 +175,6 @@ def _global_logger_provider() -> LoggerProvider:
     return current
 
 
-# Spans and log records come to the entry points below without knowing of each other.
-_environment_records = LogRecords()
 _environment_exporters: WeakSet[EnvironmentSpanExporter] = WeakSet()
 
 
@@ -185,17 +204,28 @@ class EnvironmentSpanExporter(SpanExporter):
             self._rests_from = time.time_ns()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """As :class:`~otel_posthog.PostHogSpanExporter`, for spans that nobody else sends."""
+        """As :class:`~otel_posthog.PostHogSpanExporter`, for spans that nothing else exports."""
         own = [span for span in spans if (span.end_time or 0) < self._rests_from]
         if not own or self.settings.disabled:
             return SpanExportResult.SUCCESS
-        if self._exporter is None:
+        exporter = self._built()
+        return SpanExportResult.FAILURE if exporter is None else exporter.export(own)
+
+    def add_log_records(self, batch: Sequence[Any]) -> None:
+        """Keep log records for their spans."""
+        exporter = self._built() if self.is_active else None
+        if exporter is not None:
+            processor = PostHogLogRecordProcessor(exporter.log_records)
+            for record in batch:
+                processor.on_emit(record)
+
+    def _built(self) -> PostHogSpanExporter | None:
+        if self._exporter is None and not self.settings.disabled:
             with _mistakes_logged():
-                self._exporter = PostHogSpanExporter(settings=self.settings, log_records=_environment_records)
-        if self._exporter is None:
-            self.settings = replace(self.settings, disabled=True)
-            return SpanExportResult.FAILURE
-        return self._exporter.export(own)
+                self._exporter = PostHogSpanExporter(settings=self.settings)
+            if self._exporter is None:
+                self.settings = replace(self.settings, disabled=True)
+        return self._exporter
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """As :class:`~otel_posthog.PostHogSpanExporter`."""
@@ -229,14 +259,10 @@ class EnvironmentLogExporter(_LogRecordExporter):  # type: ignore[misc]  # see a
     time. Where :func:`attach_processors` has run, the records have come already.
     """
 
-    def __init__(self) -> None:
-        self._processor = PostHogLogRecordProcessor(_environment_records)
-
     def export(self, batch: Sequence[Any]) -> Any:
-        """Remember the records for their spans. Never raises."""
-        if any(exporter.is_active for exporter in _environment_exporters):
-            for record in batch:
-                self._processor.on_emit(record)
+        """Keep the records for their spans. Never raises."""
+        for exporter in list(_environment_exporters):
+            exporter.add_log_records(batch)
         return _LOGS_EXPORTED
 
     def shutdown(self) -> None:

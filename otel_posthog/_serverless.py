@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, overload
 
-from otel_posthog.configure import flush
+from otel_posthog._configure import flush
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
