@@ -36,8 +36,8 @@ def events_of(document: object) -> list[dict[str, Any]]:
     return batch
 
 
-def authenticate(document: object, events: list[dict[str, Any]], api_keys: frozenset[str] | None) -> None:
-    """Find the one key of the request: in the body, else in its events or their properties."""
+def authenticate(document: object, events: list[dict[str, Any]], api_keys: frozenset[str] | None) -> str:
+    """The one key of the request: in the body, else in its events or their properties."""
     keys = {_key(document)} if isinstance(document, dict) and "batch" in document else set()
     keys.discard(None)
     if not keys:
@@ -49,6 +49,7 @@ def authenticate(document: object, events: list[dict[str, Any]], api_keys: froze
     key = keys.pop()
     if key is None or not key_is_known(key, api_keys):
         raise RefusalError(401, "invalid_api_key", "API key is not valid")
+    return key
 
 
 def read(events: list[dict[str, Any]], *, ai_lane: bool, event_limit: int) -> list[Event]:

@@ -55,8 +55,8 @@ _OPTIONS: dict[str, tuple[type, str]] = {
 }
 
 
-def authenticate(headers: Mapping[str, str], api_keys: frozenset[str] | None) -> None:
-    """Check the headers (names in lower case) in the server's order: key first, then the rest."""
+def authenticate(headers: Mapping[str, str], api_keys: frozenset[str] | None) -> str:
+    """Check the headers (names in lower case) in the server's order, key first; the request's key."""
     authorization = headers.get("authorization")
     if authorization is None:
         raise RefusalError(401, "missing_authorization", "request has no Authorization header")
@@ -79,6 +79,7 @@ def authenticate(headers: Mapping[str, str], api_keys: frozenset[str] | None) ->
         raise _bad_header(f"PostHog-Attempt must be a positive integer: {attempt}")
     if not is_rfc3339(headers["posthog-request-timestamp"]):
         raise _bad_header("PostHog-Request-Timestamp is not valid RFC 3339")
+    return key.strip()
 
 
 def events_of(document: object) -> list[dict[str, Any]]:

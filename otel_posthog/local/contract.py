@@ -78,7 +78,8 @@ class Verdict:
     """What a request comes to.
 
     ``events`` are to be stored; ``results`` (v1) holds one entry a uuid; ``sent`` counts the
-    events of the request, stored or not; ``quota_limited`` (v0) names resources over their limit.
+    events of the request, stored or not; ``quota_limited`` (v0) names resources over their limit;
+    ``project`` is the request's project key, once it was accepted.
     """
 
     endpoint: Endpoint
@@ -88,6 +89,7 @@ class Verdict:
     quota_limited: list[str] = field(default_factory=list)
     sent: int = 0
     decompressed_bytes: int = 0
+    project: str = ""
 
     @property
     def status(self) -> int:
@@ -144,7 +146,7 @@ def _judge(
     verdict: Verdict,
 ) -> None:
     if endpoint.version == 1:
-        _v1.authenticate(headers, api_keys)
+        verdict.project = _v1.authenticate(headers, api_keys)
     raw = decode(body, headers.get("content-encoding", ""), endpoint.version)
     verdict.decompressed_bytes = len(raw)
     document = _parse(raw)
@@ -157,7 +159,7 @@ def _judge(
     else:
         events = _v0.events_of(document)
         verdict.sent = len(events)
-        _v0.authenticate(document, events, api_keys)
+        verdict.project = _v0.authenticate(document, events, api_keys)
         verdict.events = _v0.read(events, ai_lane=endpoint.ai_lane, event_limit=endpoint.event_limit)
 
 
