@@ -1,23 +1,36 @@
-"""`otel-posthog local`: run the local PostHog, list its traces, draw one of them."""
+"""`otel-posthog local`: run the local PostHog, and look at what it has received from a terminal."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
+import orjson
 from rich.console import Console
 from rich.markup import escape
 
+from otel_posthog.local import catalogue
+from otel_posthog.local.catalogue import Filter
 from otel_posthog.local.faults import Fault
+from otel_posthog.local.index import refresh
 from otel_posthog.local.server import LocalPostHog
-from otel_posthog.local.store import Store
-from otel_posthog.local.views import event_line, event_table, trace_table, trace_tree
+from otel_posthog.local.store import Store, StoredEvent, StoreError
+from otel_posthog.local.views import (
+    event_line,
+    event_table,
+    messages_text,
+    properties_text,
+    trace_table,
+    trace_tree,
+)
 
 _HOST = "127.0.0.1"
 _PORT = 8010
+_LOOK_EVERY = 0.5  # seconds between two looks at what came
+_EXPORTED = ("event", "distinct_id", "uuid", "timestamp", "properties")
 
 
 def _faults(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
@@ -28,12 +41,12 @@ def _faults(context: click.Context, option: click.Parameter, values: tuple[str, 
 
 
 def _default_database() -> str:
-    """What `local --database` said, so that the option may stand before the subcommand too."""
+    """The value of `local --database`, so that the option may stand before the subcommand too."""
     context = click.get_current_context(silent=True)
     if context is not None and context.parent is not None:
-        given = context.parent.params.get("database")
-        if isinstance(given, str):
-            return given
+        found = context.parent.params.get("database")
+        if isinstance(found, str):
+            return found
     return str(Path(click.get_app_dir("otel-posthog")) / "local.db")
 
 
@@ -60,7 +73,7 @@ _database = click.option(
 )
 @click.pass_context
 def local(context: click.Context, host: str, port: int, database: str, faults: list[Fault]) -> None:
-    """Run a PostHog on this machine that prints every event it is sent."""
+    """Run a PostHog on this machine: a web page, and a line in the terminal for every event it is sent."""
     if context.invoked_subcommand is None:
         _serve(host, port, database, faults)
 
@@ -68,44 +81,118 @@ def local(context: click.Context, host: str, port: int, database: str, faults: l
 @local.command("list")
 @_database
 @click.option("--events", "as_events", is_flag=True, help="List events instead of traces.")
-def list_traces(database: str, as_events: bool) -> None:
-    """List the traces received, oldest first."""
+@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="The newest N traces; 0 for all.")
+def list_traces(database: str, as_events: bool, limit: int) -> None:
+    """List the traces received, the newest last."""
     store = _open(database)
+    console = _console()
     if as_events:
-        _print(event_table(store.events()))
+        console.print(event_table(store.events()))
         return
-    _print(trace_table({trace_id: store.trace(trace_id) for trace_id in store.trace_ids()}))
+    rows = catalogue.traces(store, Filter(), limit=limit)
+    console.print(trace_table(rows[::-1], console.width))
+    total = catalogue.counts(store).traces
+    if total > len(rows):
+        console.print(f"[dim]the newest {len(rows)} of {total} traces; --limit 0 lists all[/]")
 
 
 @local.command("show")
-@click.argument("trace_id")
+@click.argument("trace_id", default="latest")
 @_database
-def show_trace(trace_id: str, database: str) -> None:
-    """Draw the tree of one trace. TRACE_ID may be the beginning of an id."""
+@click.option("--messages", is_flag=True, help="The conversations, as text.")
+@click.option("--properties", is_flag=True, help="All properties of each event.")
+@click.option("--json", "as_json", is_flag=True, help="The events as JSON, one a line.")
+def show_trace(trace_id: str, database: str, messages: bool, properties: bool, as_json: bool) -> None:
+    """Draw the tree of one trace. TRACE_ID is `latest`, an id, or the beginning of one."""
     store = _open(database)
+    found = _find_trace(store, trace_id)
+    events = store.trace(found)
+    if as_json:
+        _write_lines(events)
+        return
+    console = _console()
+    console.print(trace_tree(found, events))
+    if messages:
+        console.print(messages_text(events), soft_wrap=True)
+    if properties:
+        console.print(properties_text(events), soft_wrap=True)
+
+
+@local.command("tail")
+@_database
+@click.option("--last", type=click.IntRange(0), default=10, show_default=True, help="Events to begin with.")
+def tail(database: str, last: int) -> None:
+    """Print events as they arrive, from a database that a server writes."""
+    store = _open(database)
+    console = _console()
+    seen = max(store.last_seq() - last, 0)
+    try:
+        while True:
+            for seq, event in store.events_after(seen):
+                console.print(event_line(event), soft_wrap=True)
+                seen = seq
+            threading.Event().wait(_LOOK_EVERY)
+    except KeyboardInterrupt:
+        pass
+
+
+@local.command("clear")
+@_database
+def clear(database: str) -> None:
+    """Delete everything received."""
+    number = _open(database).clear()
+    click.echo(f"{number} event{'' if number == 1 else 's'} deleted")
+
+
+@local.command("export")
+@_database
+@click.option("--trace", "trace_id", help="Only this trace: `latest`, an id, or the beginning of one.")
+def export(database: str, trace_id: str | None) -> None:
+    """Write the events as JSON lines, in the form in which they were captured."""
+    store = _open(database)
+    if trace_id is not None:
+        _write_lines(store.trace(_find_trace(store, trace_id)))
+        return
+    _write_lines(event for _, event in store.events_after(0))
+
+
+def _find_trace(store: Store, trace_id: str) -> str:
+    if trace_id == "latest":
+        newest = catalogue.traces(store, Filter(), limit=1)
+        if not newest:
+            raise click.ClickException("no trace has arrived yet")
+        return newest[0].trace_id
     found = store.trace_ids(trace_id)
     if trace_id in found:  # an id may be the beginning of another one
-        found = [trace_id]
+        return trace_id
     if not found:
         raise click.ClickException(f"no trace starts with {trace_id!r}; see: otel-posthog local list")
     if len(found) > 1:
         some = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
         raise click.ClickException(f"{len(found)} traces start with {trace_id!r}: {some}")
-    _print(trace_tree(found[0], store.trace(found[0])))
+    return found[0]
+
+
+def _write_lines(events: Sequence[StoredEvent] | Iterator[StoredEvent]) -> None:
+    for event in events:
+        line = orjson.dumps({key: event[key] for key in _EXPORTED})  # type: ignore[literal-required]
+        click.echo(line.decode())
 
 
 def _serve(host: str, port: int, database: str, faults: Sequence[Fault]) -> None:
     console = Console(highlight=False)
     stop = threading.Event()
-    posthog = LocalPostHog(
-        port,
-        database,
-        faults,
-        host=host,
-        on_event=lambda event: console.print(event_line(event), soft_wrap=True),
-    )
     try:
+        posthog = LocalPostHog(
+            port,
+            database,
+            faults,
+            host=host,
+            on_event=lambda event: console.print(event_line(event), soft_wrap=True),
+        )
         posthog.start()
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
     except OSError as error:
         reason = error.strerror or error
         raise click.ClickException(
@@ -118,7 +205,9 @@ def _serve(host: str, port: int, database: str, faults: Sequence[Fault]) -> None
     for fault in faults:
         console.print(f"[yellow]playing fault {fault.kind}[/]")
     try:
-        stop.wait()
+        # The index is kept up to date here, so that a page never has to catch up.
+        while not stop.wait(_LOOK_EVERY):
+            refresh(posthog.store)
     except KeyboardInterrupt:
         pass
     finally:
@@ -128,8 +217,13 @@ def _serve(host: str, port: int, database: str, faults: Sequence[Fault]) -> None
 def _open(database: str) -> Store:
     if not Path(database).is_file():
         raise click.ClickException(f"no events yet: {database} does not exist")
-    return Store(database)
+    try:
+        store = Store(database)
+        refresh(store)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+    return store
 
 
-def _print(what: object) -> None:
-    Console(highlight=False).print(what)
+def _console() -> Console:
+    return Console(highlight=False)

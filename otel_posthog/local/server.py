@@ -77,9 +77,14 @@ class LocalPostHog:
     def start(self) -> LocalPostHog:
         """Bind the port and serve. Raises ``OSError`` if the port is taken."""
         if self._running is None:
-            routes = [Route("/{path:path}", self._handle, methods=_METHODS)]
+            # The page comes with the server, but what it is made of is of no use to the contract alone.
+            from otel_posthog.local.web.app import page_routes
+
+            routes = [*page_routes(self._host), Route("/{path:path}", self._handle, methods=_METHODS)]
+            application = Starlette(routes=routes)
             self._stopping = asyncio.Event()
-            self._running = _Running(Starlette(routes=routes), self._host, self._port, self._stopping)
+            application.state.store, application.state.stopping = self.store, self._stopping
+            self._running = _Running(application, self._host, self._port, self._stopping)
         return self
 
     def stop(self) -> None:
@@ -151,7 +156,7 @@ class LocalPostHog:
         status = None if silent else response.status_code
         accepted = verdict.events if fault is None or fault.stores else []
         record = _record(request, status, fault.kind if fault else None, verdict, size, digest)
-        self.store.add(accepted, record)
+        self.store.add(accepted, record, verdict.project)
         if self._on_event is not None:
             for event in self.store.delivered(accepted):
                 try:
@@ -286,4 +291,20 @@ def _record(
         decompressed_bytes=0 if verdict is None else verdict.decompressed_bytes,
         headers=without_secrets(request.headers.items()),
         body_sha256=digest,
+        refusal=_refusal(status, fault, verdict),
+        dropped=_dropped(verdict),
     )
+
+
+def _refusal(status: int | None, fault: str | None, verdict: Verdict | None) -> str | None:
+    if verdict is not None and verdict.refusal is not None:
+        return f"{verdict.refusal.tag}: {verdict.refusal.detail}"
+    if fault is not None:
+        return f"the fault {fault} was played"
+    return "no capture endpoint has this path" if status == 404 else None
+
+
+def _dropped(verdict: Verdict | None) -> dict[str, str]:
+    """The reason for each event that was dropped from an accepted request, by its uuid."""
+    results = {} if verdict is None else verdict.results
+    return {uuid: result.get("details", "") for uuid, result in results.items() if result["result"] == "drop"}

@@ -1,45 +1,43 @@
 """What was received: events and the log of requests, in SQLite (a file or memory), thread-safe.
 
-An event is one row for each uuid + event + timestamp + distinct_id, as PostHog de-duplicates it;
-``deliveries`` counts how often it came, so that a test sees what was sent twice.
+An event is one row for each uuid + event + timestamp + distinct_id, as PostHog de-duplicates it,
+within its project; ``deliveries`` counts how often it came, so that a test sees what was sent twice.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 import weakref
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any, TypedDict
 
 import orjson
 
 from otel_posthog.local.contract import Event
+from otel_posthog.local.schema import StoreError, open_database
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY, event TEXT NOT NULL, distinct_id TEXT NOT NULL, uuid TEXT NOT NULL,
-    timestamp TEXT NOT NULL, trace_id TEXT, path TEXT NOT NULL, properties BLOB NOT NULL,
-    deliveries INTEGER NOT NULL DEFAULT 1,
-    UNIQUE (uuid, event, timestamp, distinct_id)
-);
-CREATE INDEX IF NOT EXISTS events_trace ON events (trace_id);
-CREATE TABLE IF NOT EXISTS requests (
-    seq INTEGER PRIMARY KEY, method TEXT NOT NULL, path TEXT NOT NULL, status INTEGER,
-    fault TEXT, events INTEGER NOT NULL, compressed_bytes INTEGER NOT NULL,
-    decompressed_bytes INTEGER NOT NULL, headers BLOB NOT NULL, body_sha256 TEXT NOT NULL
-);
-"""
+__all__ = ["EXPLANATION", "RequestRecord", "Store", "StoreError", "StoredEvent", "without_secrets"]
+
+# The property in which the exporter says where an event comes from. It is kept beside the event.
+EXPLANATION = "$otel_posthog_explain"
+
 _SELECT_EVENTS = "SELECT event, distinct_id, uuid, timestamp, properties, path, deliveries FROM events"
 _SELECT_TRACES = "SELECT trace_id FROM events WHERE substr(trace_id, 1, ?) = ? GROUP BY trace_id ORDER BY min(seq)"
 _INSERT_EVENT = (
-    "INSERT INTO events (event, distinct_id, uuid, timestamp, trace_id, path, properties)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uuid, event, timestamp, distinct_id)"
+    "INSERT INTO events"
+    " (project, event, distinct_id, uuid, timestamp, trace_id, path, received, explanation, properties)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uuid, event, timestamp, distinct_id, project)"
     # Like PostHog's storage: the latest delivery of an event replaces the one before.
-    " DO UPDATE SET deliveries = deliveries + 1, properties = excluded.properties"
+    " DO UPDATE SET deliveries = deliveries + 1, properties = excluded.properties, explanation = excluded.explanation"
+)
+_REQUEST_COLUMNS = (
+    "method, path, status, fault, events, compressed_bytes, decompressed_bytes, headers, body_sha256, received,"
+    " refusal, dropped"
 )
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 
@@ -62,6 +60,7 @@ class RequestRecord:
 
     ``events`` counts the events in the body, stored or not; ``body_sha256`` is of the bytes as
     sent (compressed); header names are in lower case and secrets are replaced by ``***``.
+    ``refusal`` says why the request was refused, ``dropped`` why single events of it were, by uuid.
     """
 
     method: str
@@ -73,30 +72,29 @@ class RequestRecord:
     decompressed_bytes: int
     headers: dict[str, str]
     body_sha256: str
+    received: float = field(default_factory=time.time, compare=False)
+    refusal: str | None = None
+    dropped: dict[str, str] | None = None
 
 
 class Store:
-    """Events and requests, in the order of arrival. Stays readable until it is garbage."""
+    """Events and requests, in the order of arrival. Stays readable until it is garbage.
+
+    Raises ``StoreError`` for a file that cannot be used.
+    """
 
     def __init__(self, database: str | PathLike[str] | None = None) -> None:
-        if database is not None:
-            Path(database).parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(":memory:" if database is None else database, check_same_thread=False)
+        self._connection = open_database(database)
         self._changed = threading.Condition()
         weakref.finalize(self, self._connection.close)
-        # Another process may read while this one writes; a crash may cost the last events only.
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = OFF")
-        self._connection.executescript(_SCHEMA)
 
-    def add(self, events: Sequence[Event], request: RequestRecord) -> None:
+    def add(self, events: Sequence[Event], request: RequestRecord, project: str = "") -> None:
         """Store a request and its accepted events in one transaction."""
-        rows = [(e.name, e.distinct_id, e.uuid, e.timestamp, e.trace_id, request.path, e.encoded) for e in events]
-        with self._changed, self._connection:
-            self._connection.executemany(_INSERT_EVENT, rows)
-            self._connection.execute(
-                "INSERT INTO requests (method, path, status, fault, events, compressed_bytes,"
-                " decompressed_bytes, headers, body_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows = [_event_row(event, request, project) for event in events]
+        with self.writing() as connection:
+            connection.executemany(_INSERT_EVENT, rows)
+            connection.execute(
+                f"INSERT INTO requests ({_REQUEST_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     request.method,
                     request.path,
@@ -107,12 +105,56 @@ class Store:
                     request.decompressed_bytes,
                     orjson.dumps(request.headers),
                     request.body_sha256,
+                    request.received,
+                    request.refusal,
+                    orjson.dumps(request.dropped) if request.dropped else None,
                 ),
             )
             self._changed.notify_all()
 
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection, in a transaction of its own, for no other thread meanwhile."""
+        with self._changed, self._connection:
+            yield self._connection
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._changed:
+            return self._connection.execute(query, values).fetchall()
+
+    def version(self) -> tuple[int, int]:
+        """A value that changes with every change of the database, by this process or another one."""
+        with self._changed:
+            elsewhere: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            return elsewhere, self._connection.total_changes
+
     def events(self) -> list[StoredEvent]:
         return self._select_events(" ORDER BY seq")
+
+    def events_after(self, seq: int) -> Iterator[tuple[int, StoredEvent]]:
+        """The events with a higher number, each with its number, some hundred at a time."""
+        while True:
+            numbers = self.rows("SELECT seq FROM events WHERE seq > ? ORDER BY seq LIMIT 200", (seq,))
+            if not numbers:
+                return
+            events = self._select_events(" WHERE seq > ? ORDER BY seq LIMIT ?", (seq, len(numbers)))
+            yield from zip((row[0] for row in numbers), events, strict=False)
+            seq = numbers[-1][0]
+
+    def last_seq(self) -> int:
+        """The highest number of an event, 0 if there is none."""
+        return int(self.rows("SELECT coalesce(max(seq), 0) FROM events")[0][0])
+
+    def event(self, seq: int) -> StoredEvent | None:
+        """The event with this number."""
+        return next(iter(self._select_events(" WHERE seq = ?", (seq,))), None)
+
+    def explanation(self, seq: int) -> dict[str, Any] | None:
+        """What the exporter said about the making of an event."""
+        for (raw,) in self.rows("SELECT explanation FROM events WHERE seq = ?", (seq,)):
+            value = None if raw is None else orjson.loads(raw)
+            return value if isinstance(value, dict) else None
+        return None
 
     def delivered(self, events: Iterable[Event]) -> list[StoredEvent]:
         """The stored form of events that were just added."""
@@ -126,19 +168,22 @@ class Store:
 
     def trace_ids(self, prefix: str = "") -> list[str]:
         """The ids that start with ``prefix``, in the order of their first event."""
-        return [row[0] for row in self._rows(_SELECT_TRACES, (len(prefix), prefix))]
+        return [row[0] for row in self.rows(_SELECT_TRACES, (len(prefix), prefix))]
 
     def requests(self) -> list[RequestRecord]:
-        query = (
-            "SELECT method, path, status, fault, events, compressed_bytes, decompressed_bytes,"
-            " headers, body_sha256 FROM requests ORDER BY seq"
-        )
-        return [RequestRecord(*(*row[:7], orjson.loads(row[7]), row[8])) for row in self._rows(query)]
+        return self._select_requests(" ORDER BY seq")
 
-    def clear(self) -> None:
-        with self._changed, self._connection:
-            self._connection.execute("DELETE FROM events")
-            self._connection.execute("DELETE FROM requests")
+    def refused(self, limit: int) -> list[RequestRecord]:
+        """The latest requests that were refused, or had events dropped; newest first."""
+        return self._select_requests(" WHERE status >= 400 OR dropped IS NOT NULL ORDER BY seq DESC LIMIT ?", (limit,))
+
+    def clear(self) -> int:
+        """Forget everything; the number of events that were there."""
+        with self.writing() as connection:
+            count: int = connection.execute("SELECT count(*) FROM events").fetchone()[0]
+            for table in ("events", "requests", "stale", "facts", "traces"):
+                connection.execute(f"DELETE FROM {table}")
+            return count
 
     def wait_for(self, n: int, timeout: float) -> list[StoredEvent]:
         """Wait for ``n`` different events. ``TimeoutError`` after ``timeout`` seconds."""
@@ -151,7 +196,7 @@ class Store:
         count: int = self._connection.execute("SELECT count(*) FROM events").fetchone()[0]
         return count
 
-    def _select_events(self, clause: str, values: tuple[str, ...] = ()) -> list[StoredEvent]:
+    def _select_events(self, clause: str, values: Sequence[object] = ()) -> list[StoredEvent]:
         return [
             {
                 "event": event,
@@ -162,16 +207,29 @@ class Store:
                 "path": path,
                 "deliveries": deliveries,
             }
-            for event, distinct_id, uuid, timestamp, properties, path, deliveries in self._rows(
+            for event, distinct_id, uuid, timestamp, properties, path, deliveries in self.rows(
                 _SELECT_EVENTS + clause, values
             )
         ]
 
-    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-        with self._changed:
-            return self._connection.execute(query, values).fetchall()
+    def _select_requests(self, clause: str, values: Sequence[object] = ()) -> list[RequestRecord]:
+        query = f"SELECT {_REQUEST_COLUMNS} FROM requests{clause}"
+        return [
+            RequestRecord(*(*row[:7], orjson.loads(row[7]), *row[8:11], orjson.loads(row[11]) if row[11] else None))
+            for row in self.rows(query, values)
+        ]
 
 
 def without_secrets(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers for the log: names in lower case, values of credentials replaced by ``***``."""
     return {name.lower(): "***" if name.lower() in _SECRET_HEADERS else value for name, value in headers}
+
+
+def _event_row(event: Event, request: RequestRecord, project: str) -> tuple[object, ...]:
+    explanation, encoded = None, event.encoded
+    if EXPLANATION in event.properties:
+        properties = dict(event.properties)
+        explanation = orjson.dumps(properties.pop(EXPLANATION))
+        encoded = orjson.dumps(properties)
+    key = (project, event.name, event.distinct_id, event.uuid, event.timestamp, event.trace_id)
+    return (*key, request.path, request.received, explanation, encoded)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from otel_posthog.local.catalogue import TraceRow
+from otel_posthog.local.conversation import conversation_of, plain_text
+from otel_posthog.local.facts import Facts, facts_of
+from otel_posthog.local.formats import kind, moment, money, seconds
 from otel_posthog.local.store import StoredEvent
-from otel_posthog.local.trees import (
-    Totals,
-    cost_of,
-    is_error,
-    number,
-    totals,
-    trace_name,
-    tree,
-)
+from otel_posthog.local.trees import totals, trace_name, tree
 
 _COLOURS = {
     "$ai_generation": "green",
@@ -30,22 +27,22 @@ _COLOURS = {
 
 # rich leaves out what is indented past the terminal's edge; deeper nodes say their level instead.
 _DEEPEST = 12
+_WIDE = 110  # columns from which a table has room for dates and words
 
 
 def event_line(event: StoredEvent) -> Text:
     """Time, kind, name, tokens, cost, latency, user and trace of one event, on one line."""
-    properties = event["properties"]
-    trace_id = properties.get("$ai_trace_id")
+    facts = facts_of(event)
     line = Text.assemble((_clock(event["timestamp"]), "dim"), " ", no_wrap=True)
-    line.append(f"{_kind(event):<10} ", _COLOURS.get(event["event"], "white"))
-    line.append(_name(event), "bold")
-    _append(line, _measures(properties))
-    _append(line, _user(event), "dim")
-    if trace_id is not None:
-        _append(line, f"trace {str(trace_id)[:8]}", "dim")
-    _append(line, _failure(properties), "bold red")
-    if event["deliveries"] > 1:
-        _append(line, f"delivered {event['deliveries']} times", "yellow")
+    line.append(f"{kind(facts.kind):<10} ", _COLOURS.get(facts.kind, "white"))
+    line.append(_name(facts), "bold")
+    _append(line, _measures(facts))
+    _append(line, _user(facts), "dim")
+    if facts.trace_id is not None:
+        _append(line, f"trace {facts.trace_id[:8]}", "dim")
+    _append(line, _failure(facts), "bold red")
+    if facts.deliveries > 1:
+        _append(line, f"delivered {facts.deliveries} times", "yellow")
     return line
 
 
@@ -54,69 +51,106 @@ def event_table(events: Sequence[StoredEvent]) -> Table:
     columns = ("time", "event", "name", "tokens", "cost", "latency", "user", "trace", "error")
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for event in events:
-        properties = event["properties"]
+        facts = facts_of(event)
         cells = (
             _clock(event["timestamp"]),
-            _kind(event),
-            _name(event),
-            _tokens(properties),
-            _cost(cost_of(properties)),
-            _seconds(number(properties, "$ai_latency")),
-            _user(event),
-            str(properties.get("$ai_trace_id", ""))[:8],
-            _failure(properties),
+            kind(facts.kind),
+            _name(facts),
+            _tokens(facts),
+            _cost(facts),
+            seconds(facts.latency),
+            _user(facts),
+            (facts.trace_id or "")[:8],
+            _failure(facts),
         )
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def trace_table(traces: Mapping[str, Sequence[StoredEvent]]) -> Table:
-    """Traces by id, one a row, with the sums that PostHog shows."""
+def trace_table(traces: Sequence[TraceRow], width: int) -> Table:
+    """Traces, one a row, with the sums that PostHog shows; ids are whole, so that they can be copied.
+
+    ``width`` in columns: a narrow terminal gets the time without the date, and shorter numbers.
+    """
+    wide = width >= _WIDE
     columns = ("trace", "name", "started", "events", "tokens", "cost", "latency", "errors")
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    table.columns[0].overflow = "fold"  # an id that is cut off cannot be copied
-    for column in table.columns[2:]:
+    shown = columns if wide else ("trace", "name", "started", "tokens", "cost", "latency")
+    table = Table(*shown, box=None, pad_edge=False, header_style="bold", padding=(0, 2 if wide else 1, 0, 0))
+    table.columns[0].overflow = "fold"
+    table.columns[0].min_width = min(max((len(row.trace_id) for row in traces), default=5), 36)
+    table.columns[1].overflow = "ellipsis"
+    for column in table.columns[1:]:
         column.no_wrap = True
-    for trace_id, events in traces.items():
-        sums = totals(events)
-        cells = (
-            trace_id,
-            trace_name(events) or "",
-            min(event["timestamp"] for event in events)[:19].replace("T", " "),
-            str(len(events)),
-            _token_pair(sums),
-            _cost(sums.cost),
-            _seconds(sums.latency),
-            str(sums.errors or ""),
-        )
-        table.add_row(*(Text(cell) for cell in cells))
+    for row in traces:
+        name = row.name or row.question or row.models.replace("\n", ", ")
+        cells = {
+            "trace": Text(row.trace_id),
+            "name": Text(name if wide or not row.errors else f"✗ {name}", "" if wide or not row.errors else "red"),
+            "started": Text(moment(row.started) if wide else moment(row.started)[11:16]),
+            "events": Text(str(row.events)),
+            "tokens": Text(_token_pair(row.input_tokens, row.output_tokens, wide)),
+            "cost": Text(money(row.cost) if row.cost is not None or not row.unpriced else "no price"),
+            "latency": Text(seconds(row.latency)),
+            "errors": Text(str(row.errors or "")),
+        }
+        table.add_row(*(cells[column] for column in shown))
     return table
 
 
 def trace_tree(trace_id: str, events: Sequence[StoredEvent]) -> Tree:
     """One trace as PostHog draws it."""
-    sums = totals(events)
-    label = Text.assemble((trace_name(events) or "trace", "bold magenta"), " ", (trace_id, "dim"))
-    _append(label, _join(_token_pair(sums), _cost(sums.cost), _seconds(sums.latency)))
+    facts = [facts_of(event) for event in events]
+    sums = totals(facts)
+    label = Text.assemble((trace_name(facts) or "trace", "bold magenta"), " ", (trace_id, "dim"))
+    words = _token_pair(sums.input_tokens, sums.output_tokens, True)
+    _append(label, _join(words, money(sums.cost), seconds(sums.latency)))
     if sums.errors:
         _append(label, f"✗ {sums.errors} failed", "bold red")
     drawing = Tree(label)
-    waiting = [(drawing, node, 1) for node in reversed(tree(events))]
+    waiting = [(drawing, node, 1) for node in reversed(tree(facts))]
     while waiting:
         parent, node, depth = waiting.pop()
-        branch = parent.add(_node_line(node.event, depth))
+        branch = parent.add(_node_line(node.facts, depth))
         inner = branch if depth < _DEEPEST else parent
         waiting.extend((inner, child, depth + 1) for child in reversed(node.children))
     return drawing
 
 
-def _node_line(event: StoredEvent, depth: int) -> Text:
-    properties = event["properties"]
+def messages_text(events: Sequence[StoredEvent]) -> Text:
+    """The conversation of each event, as plain text."""
+    text = Text()
+    for event in sorted(events, key=lambda found: found["timestamp"]):
+        facts = facts_of(event)
+        words = plain_text(conversation_of(event["properties"]))
+        if words:
+            text.append(f"── {kind(facts.kind)} {_name(facts)}\n", "bold")
+            text.append(f"{words}\n\n")
+    return text
+
+
+def properties_text(events: Sequence[StoredEvent]) -> Text:
+    """All properties of each event, one a line, as JSON."""
+    text = Text()
+    for event in sorted(events, key=lambda found: found["timestamp"]):
+        facts = facts_of(event)
+        text.append(f"── {kind(facts.kind)} {_name(facts)}  {event['uuid']}\n", "bold")
+        for name, value in sorted(event["properties"].items()):
+            text.append(name, "cyan")
+            text.append(f" {_json(value)}\n")
+        text.append("\n")
+    return text
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _node_line(facts: Facts, depth: int) -> Text:
     mark = f"[level {depth}] " if depth > _DEEPEST else ""
-    line = Text.assemble((mark, "dim"), (_kind(event), _COLOURS.get(event["event"], "white")), " ")
-    line.append(_name(event), "bold")
-    _append(line, _measures(properties))
-    _append(line, _failure(properties), "bold red")
+    line = Text.assemble((mark, "dim"), (kind(facts.kind), _COLOURS.get(facts.kind, "white")), " ")
+    line.append(_name(facts), "bold")
+    _append(line, _measures(facts))
+    _append(line, _failure(facts), "bold red")
     return line
 
 
@@ -130,75 +164,56 @@ def _join(*parts: str) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _kind(event: StoredEvent) -> str:
-    return event["event"].removeprefix("$ai_")
-
-
-def _name(event: StoredEvent) -> str:
+def _name(facts: Facts) -> str:
     """The model of a call, with the name of its span if that says something else."""
-    properties = event["properties"]
-    model, span = properties.get("$ai_model"), properties.get("$ai_span_name")
-    if event["event"] == "$ai_evaluation":
-        result = properties.get("$ai_evaluation_result")
-        label = properties.get("$ai_evaluation_name") or "evaluation"
-        return str(label) if result is None else f"{label} = {result}"
-    if model and span and str(model) not in str(span):
-        return f"{model} ({span})"
-    return str(span if span and not model else model or "")
+    if facts.kind == "$ai_evaluation":
+        label = facts.name or "evaluation"
+        return label if facts.result is None else f"{label} = {facts.result}"
+    if facts.model and facts.name and facts.model not in facts.name:
+        return f"{facts.model} ({facts.name})"
+    return facts.name if facts.name and not facts.model else facts.model or ""
 
 
-def _measures(properties: Mapping[str, Any]) -> str:
-    known = dict(properties)
-    latency = _seconds(number(known, "$ai_latency"))
-    return _join(_tokens(known), _cost(cost_of(known)), latency)
+def _measures(facts: Facts) -> str:
+    return _join(_tokens(facts), _cost(facts), seconds(facts.latency))
 
 
-def _tokens(properties: dict[str, Any]) -> str:
-    sent, received = number(properties, "$ai_input_tokens"), number(properties, "$ai_output_tokens")
-    if sent is None and received is None:
+def _cost(facts: Facts) -> str:
+    return "no price known" if facts.lacks_price else money(facts.cost)
+
+
+def _tokens(facts: Facts) -> str:
+    if facts.input_tokens is None and facts.output_tokens is None:
         return ""
-    cached = number(properties, "$ai_cache_read_input_tokens")
-    written = number(properties, "$ai_cache_creation_input_tokens")
-    cache = [f"cache {cached:g}"] if cached else []
-    cache += [f"written {written:g}"] if written else []
-    pair = f"{_count(sent)} → {_count(received)} tokens"
+    cache = [f"cache {facts.cache_read:g}"] if facts.cache_read else []
+    cache += [f"written {facts.cache_write:g}"] if facts.cache_write else []
+    pair = f"{_count(facts.input_tokens)} → {_count(facts.output_tokens)} tokens"
     return f"{pair} ({', '.join(cache)})" if cache else pair
 
 
-def _token_pair(sums: Totals) -> str:
-    if not (sums.input_tokens or sums.output_tokens):
+def _token_pair(sent: float, received: float, with_unit: bool) -> str:
+    if not (sent or received):
         return ""
-    return f"{_count(sums.input_tokens)} → {_count(sums.output_tokens)} tokens"
+    return f"{_count(sent)} → {_count(received)} tokens" if with_unit else f"{_short(sent)}→{_short(received)}"
 
 
 def _count(value: float | None) -> str:
     return "?" if value is None else f"{value:.0f}"
 
 
-def _cost(usd: float | None) -> str:
-    if usd is None:
-        return ""
-    return f"${usd:.2f}" if usd >= 1 else f"${usd:.6f}".rstrip("0").rstrip(".")
+def _short(value: float) -> str:
+    if value < 10_000:
+        return f"{value:.0f}"
+    return f"{value / 1000:.0f}k" if value < 1_000_000 else f"{value / 1_000_000:.1f}M"
 
 
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+def _user(facts: Facts) -> str:
+    return "anonymous" if facts.anonymous else facts.user
 
 
-def _user(event: StoredEvent) -> str:
-    nobody = event["properties"].get("$process_person_profile") is False
-    return "anonymous" if nobody else event["distinct_id"]
-
-
-def _failure(properties: Mapping[str, Any]) -> str:
-    if not is_error(dict(properties)):
-        return ""
-    error = properties.get("$ai_error")
-    text = error.get("message", error) if isinstance(error, dict) else error
-    line = " ".join(str(text or "failed").split())
-    return f"✗ {line[:80]}…" if len(line) > 80 else f"✗ {line}"
+def _failure(facts: Facts) -> str:
+    line = facts.error or ""
+    return f"✗ {line[:80]}…" if len(line) > 80 else f"✗ {line}" if line else ""
 
 
 def _clock(timestamp: str) -> str:

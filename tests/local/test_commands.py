@@ -18,6 +18,7 @@ from rich.console import Console
 
 from otel_posthog.cli import build
 from otel_posthog.local import LocalPostHog
+from otel_posthog.local.facts import facts_of
 from otel_posthog.local.store import StoredEvent
 from otel_posthog.local.trees import totals, tree
 from otel_posthog.local.views import event_line, trace_tree
@@ -154,7 +155,8 @@ def test_a_line_tells_what_an_event_is() -> None:
     )
     event["deliveries"] = 2
     assert plain(event_line(event)) == [
-        "03:04:05 generation gpt-5-mini  10 → 0 tokens  250 ms  user-1  trace 01234567  ✗ rate limit  delivered 2 times"
+        "03:04:05 generation gpt-5-mini  10 → 0 tokens  $0.0000025  250 ms  user-1  trace 01234567  ✗ rate limit"
+        "  delivered 2 times"
     ]
 
 
@@ -164,9 +166,9 @@ def test_text_from_events_is_not_taken_for_markup() -> None:
 
 def outline(events: list[StoredEvent]) -> list[Any]:
     def of(nodes: list[Any]) -> list[Any]:
-        return [(node.id, of(node.children)) if node.children else node.id for node in nodes]
+        return [(node.facts.node_id, of(node.children)) if node.children else node.facts.node_id for node in nodes]
 
-    return of(tree(events))
+    return of(tree([facts_of(event) for event in events]))
 
 
 def test_the_tree_follows_the_rules_of_posthog() -> None:
@@ -203,10 +205,10 @@ def test_a_deep_trace_is_drawn() -> None:
 def test_totals_count_as_posthog_does() -> None:
     agent = stored(span_id="a", parent_id="trace-1", latency=3, input_tokens=99)
     calls = [stored("$ai_generation", parent_id="a", latency=1, input_tokens=5) for _ in range(2)]
-    assert totals([agent, *calls]).latency == 3
-    assert totals(calls).latency == 2
-    assert totals([agent, *calls]).input_tokens == 10
-    assert totals(calls).cost is None
+    whole, without_agent = totals([facts_of(event) for event in [agent, *calls]]), totals([facts_of(c) for c in calls])
+    assert (whole.latency, without_agent.latency) == (3, 2)
+    assert whole.input_tokens == 10
+    assert without_agent.cost is None
 
 
 def test_the_command_runs_prints_events_and_stops_when_asked(tmp_path: Path) -> None:

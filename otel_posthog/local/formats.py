@@ -1,0 +1,62 @@
+"""Numbers and times as people read them, on the page and in the terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+
+def money(usd: float | None) -> str:
+    """USD with as many digits as matter; nothing for ``None``."""
+    if usd is None:
+        return ""
+    if abs(usd) >= 1:
+        return f"${usd:,.2f}"
+    digits = 6 if abs(usd) >= 0.0001 else 8
+    return "$" + (f"{usd:.{digits}f}".rstrip("0").rstrip(".") or "0")
+
+
+def price(usd: float) -> str:
+    """USD to four digits, for columns of costs."""
+    if 0 < usd < 0.0001:
+        return "<$0.0001"
+    return money(usd) if usd >= 1 else f"${usd:.4f}"
+
+
+def seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.2f} s" if value < 60 else f"{int(value // 60)} min {value % 60:.0f} s"
+
+
+def count(value: float | None) -> str:
+    """A number of tokens, ``?`` where it is not known."""
+    return "?" if value is None else f"{value:,.0f}"
+
+
+def size(characters: int) -> str:
+    for unit in ("characters", "thousand characters"):
+        if characters < 1000:
+            return f"{characters} {unit}"
+        characters //= 1000
+    return f"{characters} million characters"
+
+
+def moment(time: float) -> str:
+    """A time in seconds since 1970, in UTC."""
+    return "" if not time else datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(time: float) -> str:
+    return moment(time)[11:]
+
+
+def kind(event: str) -> str:
+    """The name of an event without its prefix: ``generation``."""
+    return event.removeprefix("$ai_")
+
+
+def project_label(key: str) -> str:
+    """A project key, shortened."""
+    return key if len(key) <= 16 else f"{key[:8]}…{key[-4:]}"

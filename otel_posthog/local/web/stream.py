@@ -1,0 +1,46 @@
+"""Server-sent events: one message whenever the store has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from otel_posthog.local.store import Store
+
+_LOOK_EVERY = 0.4  # seconds; other processes change the file too, so nobody but the file knows
+_PING_EVERY = 15.0  # seconds
+
+
+async def stream(request: Request) -> StreamingResponse:
+    """Say ``changed`` after each change, at most every 0.4 s, until the server stops."""
+    store: Store = request.app.state.store
+    return StreamingResponse(
+        _changes(store, request.app.state.stopping), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
+
+
+async def _changes(store: Store, stopping: asyncio.Event) -> AsyncIterator[str]:
+    seen = await run_in_threadpool(store.version)
+    quiet = 0.0
+    yield "retry: 1000\n\n"
+    while not await _stopped(stopping, _LOOK_EVERY):
+        now = await run_in_threadpool(store.version)
+        quiet += _LOOK_EVERY
+        if now != seen:
+            seen, quiet = now, 0.0
+            yield f"event: changed\ndata: {now[0]}-{now[1]}\n\n"
+        elif quiet >= _PING_EVERY:
+            quiet = 0.0
+            yield ": still here\n\n"
+
+
+async def _stopped(stopping: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except (TimeoutError, asyncio.TimeoutError):
+        return False
+    return True
