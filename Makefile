@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo test test-lowest lint types bench faults soak record docs clean
+.PHONY: install demo local test test-lowest lint types bench bench-local faults soak record docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -16,6 +16,10 @@ install: $(VENV)/.installed
 
 demo: install
 	$(BIN)/python -m examples.demo
+
+# What the demo has sent, and whatever else is sent to http://127.0.0.1:8010, in the browser.
+local: install
+	$(BIN)/otel-posthog local --database .local.db
 
 test: install
 	$(BIN)/python -m pytest
@@ -39,6 +43,10 @@ types: install
 bench: install
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks
+
+# The local PostHog's page with 1,000 and with 50,000 events.
+bench-local: install
+	$(BIN)/python -m benchmarks.local_page
 
 # Every fault under every load at full size; writes the table in docs/delivery.md.
 faults: install

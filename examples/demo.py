@@ -21,6 +21,9 @@ from examples.fake_llm import RATE_LIMITED, FakeLLM
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.views import event_table, trace_tree
 
+# `make local` shows this file in the browser.
+DATABASE = ".local.db"
+
 WEATHER: Any = {
     "type": "function",
     "function": {
@@ -98,7 +101,7 @@ def main() -> int:
     # In its default mode the instrumentation writes prompts and answers in log records.
     os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "true"
     console = Console(width=None if sys.stdout.isatty() else 132)
-    with LocalPostHog() as posthog, FakeLLM() as llm:
+    with LocalPostHog(database=DATABASE) as posthog, FakeLLM() as llm:
         handle = otel_posthog.configure(api_key="phc_demo", host=posthog.url)
         OpenAIInstrumentor().instrument(tracer_provider=handle.tracer_provider, logger_provider=handle.logger_provider)
         client = OpenAI(base_url=llm.url, api_key="not-needed", max_retries=0)
@@ -108,10 +111,11 @@ def main() -> int:
                 step(client)
             trace_id = format(span.get_span_context().trace_id, "032x")
         handle.shutdown()
-        events = posthog.events()
+        events = posthog.store.trace(trace_id)
     console.print(event_table(events))
     console.print(trace_tree(trace_id, events))
     console.print(f"{handle.stats().delivered} events delivered, {sum(handle.stats().dropped.values())} dropped")
+    console.print("To look at it in the browser: make local, then http://127.0.0.1:8010")
     for line in wrong(events):
         console.print(f"wrong: {line}", style="red")
     return 1 if wrong(events) else 0
