@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from otel_posthog.doctor import observation
+from otel_posthog.doctor._report import Line, Setup
+from otel_posthog.doctor.configuration import load_settings
 from otel_posthog.local import LocalPostHog
 
 CALL = """
@@ -26,37 +28,40 @@ TEXT = """**{"gen_ai.input.messages": '[{"role": "user", "parts": [{"type": "tex
 ZERO_CODE = {"OTEL_TRACES_EXPORTER": "posthog", "OTEL_LOGS_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
 
 
-def observe(posthog: LocalPostHog, *command: str, **environ: str) -> tuple[int, list[str], str]:
-    """The exit status, the lines and what the app printed."""
-    ours = {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url, **environ}
+def observe(posthog: LocalPostHog, *command: str, **environ: str) -> list[str]:
+    """The lines of the report."""
+    ours = {**os.environ, "POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url, **environ}
+    settings, error, warnings = load_settings(ours)
+    return [text_of(line) for line in observation.observe(Setup(ours, settings, error, warnings), command)]
+
+
+def text_of(line: Line) -> str:
+    text = f"{line.status}: {line.text}"
+    return f"{text} → {line.fix}" if line.fix else text
+
+
+def observe_code(posthog: LocalPostHog, code: str, **environ: str) -> list[str]:
+    """The lines after the first, which repeats the command."""
+    return observe(posthog, sys.executable, "-c", code, **environ)[1:]
+
+
+def test_the_command_keeps_its_report_apart_from_the_apps_output(posthog: LocalPostHog) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "otel_posthog.cli", "doctor", "--json", "--", *command],
-        env=os.environ | ours,
+        [sys.executable, "-m", "otel_posthog.cli", "doctor", "--json", "--", sys.executable, "-c", "print('hello')"],
+        env=os.environ | {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    report: dict[str, Any] = json.loads(done.stdout)
-    return done.returncode, [text_of(line) for line in report["lines"]], done.stderr
-
-
-def text_of(line: dict[str, str | None]) -> str:
-    text = f"{line['status']}: {line['text']}"
-    return f"{text} → {line['fix']}" if line["fix"] else text
-
-
-def observe_code(posthog: LocalPostHog, code: str, **environ: str) -> list[str]:
-    """The lines after the first, which repeats the command."""
-    _, lines, stderr = observe(posthog, sys.executable, "-c", code, **environ)
-    assert "Traceback" not in stderr
-    return lines[1:]
+    assert json.loads(done.stdout)["status"] == "fault"
+    assert done.returncode == 1
+    assert done.stderr == "hello\n"
 
 
 def test_an_app_that_works(posthog: LocalPostHog) -> None:
-    code = CONFIGURE + CALL + f"with otel_posthog.context(distinct_id='ada'):\n    call({TEXT})\nprint('hello')"
-    status, lines, output = observe(posthog, sys.executable, "-c", code)
-    assert lines[1:] == [
+    code = CONFIGURE + CALL + f"with otel_posthog.context(distinct_id='ada'):\n    call({TEXT})"
+    assert observe_code(posthog, code) == [
         "ok: global TracerProvider: PostHogSpanProcessor.",
         "info: my.app: 1 started, 1 ended, 1 AI (read as semconv).",
         "ok: 1 event accepted, 1 delivered, 0 dropped, 0 pending.",
@@ -64,17 +69,24 @@ def test_an_app_that_works(posthog: LocalPostHog) -> None:
         "ok: 1 of 1 calls have prompts or answers.",
         "ok: 1 of 1 events have a user.",
     ]
-    assert status == 0
-    assert "hello" in output  # apart from the report
     assert len(posthog.events()) == 1
 
 
 def test_an_app_that_opentelemetry_sets_up(posthog: LocalPostHog) -> None:
     launcher = str(Path(sys.executable).parent / "opentelemetry-instrument")
-    status, lines, _ = observe(posthog, launcher, sys.executable, "-c", CALL + f"call({TEXT})", **ZERO_CODE)
+    lines = observe(posthog, launcher, sys.executable, "-c", CALL + f"call({TEXT})", **ZERO_CODE)
     assert "info: my.app: 1 started, 1 ended, 1 AI (read as semconv)." in lines
     assert "ok: 1 event accepted, 1 delivered, 0 dropped, 0 pending." in lines
-    assert status == 0
+
+
+def test_an_exporter_that_is_missing(posthog: LocalPostHog) -> None:
+    launcher = str(Path(sys.executable).parent / "opentelemetry-instrument")
+    environ = {**ZERO_CODE, "OTEL_METRICS_EXPORTER": "no_such"}
+    lines = observe(posthog, launcher, sys.executable, "-c", CALL + "call()", **environ)
+    assert lines[0] == (
+        "fault: OTEL_METRICS_EXPORTER=no_such: no installed package has this exporter. → unset OTEL_METRICS_EXPORTER"
+    )
+    assert any(line.startswith("fault: OpenTelemetry was not set up") for line in lines)
 
 
 OWN = "from opentelemetry.sdk.trace import TracerProvider\nfrom opentelemetry import trace\nown = TracerProvider()\n"
@@ -95,7 +107,7 @@ MISTAKES = [
         [
             "info: global TracerProvider: no processor.",
             "fault: No provider sends to PostHog. "
-            "→ call otel_posthog.configure() after the other library set its provider",
+            "→ call otel_posthog.configure() after the other library, or export OTEL_TRACES_EXPORTER=posthog",
         ],
     ),
     (
@@ -229,28 +241,29 @@ def test_a_client_that_is_traced_but_made_no_call(posthog: LocalPostHog) -> None
 
 
 def test_the_status_of_the_app_is_a_fault(posthog: LocalPostHog) -> None:
-    status, lines, _ = observe(posthog, sys.executable, "-c", "raise SystemExit(3)")
-    assert status == 1
+    lines = observe(posthog, sys.executable, "-c", "raise SystemExit(3)")
     assert lines[0] == f"fault: {sys.executable} -c raise SystemExit(3) ended with status 3."
 
 
 def test_a_command_that_does_not_exist(posthog: LocalPostHog) -> None:
-    _, lines, _ = observe(posthog, "no-such-command")
+    lines = observe(posthog, "no-such-command")
     assert lines == ["fault: no-such-command cannot be run: No such file or directory. → check the command after --"]
 
 
 def test_a_command_that_is_no_python(posthog: LocalPostHog) -> None:
-    _, lines, _ = observe(posthog, "true")
+    lines = observe(posthog, "true")
     assert lines[1:] == [
         "fault: Nothing was observed: the command ran no Python that has otel-posthog installed. "
         f"→ use this interpreter: {sys.executable}"
     ]
 
 
-def test_the_environments_own_sitecustomize_runs_too(posthog: LocalPostHog, tmp_path: Path) -> None:
+def test_the_environments_own_sitecustomize_runs_too(
+    posthog: LocalPostHog, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; print('own', file=sys.stderr)")
-    _, _, output = observe(posthog, sys.executable, "-c", "pass", PYTHONPATH=str(tmp_path))
-    assert "own" in output
+    observe(posthog, sys.executable, "-c", "pass", PYTHONPATH=str(tmp_path))
+    assert "own" in capfd.readouterr().err
 
 
 def test_nothing_is_imported_unless_the_doctor_asks() -> None:

@@ -174,6 +174,7 @@ def start(directory: str) -> None:
     _watch_providers(observer)
     watch(observer.wire)
     atexit.register(observer.at_exit)
+    observer.write()  # opentelemetry-instrument replaces this process, and may fail after that
     os.register_at_fork(after_in_child=lambda: _in_child(observer))
     _write_now_and_then(observer)
 

@@ -30,8 +30,8 @@ def check_providers(setup: Setup, seen: Report) -> Iterator[Line]:
             yield Line("providers", "warning", text, fix)
     with_posthog = [provider for provider in providers if provider["posthog"]]
     if not with_posthog:
-        text = "No provider sends to PostHog."
-        yield Line("providers", "fault", text, "call otel_posthog.configure() after the other library set its provider")
+        fix = "call otel_posthog.configure() after the other library, or export OTEL_TRACES_EXPORTER=posthog"
+        yield Line("providers", "fault", "No provider sends to PostHog.", fix)
     elif not any(provider["is_global"] for provider in with_posthog):
         other = seen["foreign_provider"] or next((p["name"] for p in providers if p["is_global"]), "none")
         text = f"PostHog is not attached to the global provider ({other}), which most instrumentations use."

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from otel_posthog.doctor._report import Line, Setup
+from otel_posthog.doctor.configuration import check_variables
 from otel_posthog.doctor.findings import CHECKS, Report
 from otel_posthog.doctor.observer import VARIABLE
 
+_LONGEST_COMMAND = 100  # characters
 _INJECTED = Path(__file__).parent / "inject"
 
 
@@ -23,6 +25,7 @@ def observe(setup: Setup, command: Sequence[str]) -> Iterator[Line]:
     """Run the command to its end and report. Its standard output goes to standard error, which is not the report."""
     if setup.error:
         yield Line("settings", "warning", f"From the environment alone: {setup.error}")
+    yield from (line for line in check_variables(setup) if line.status != "info")
     with tempfile.TemporaryDirectory() as directory:
         try:
             status = _run(setup, command, directory)
@@ -31,7 +34,7 @@ def observe(setup: Setup, command: Sequence[str]) -> Iterator[Line]:
             return
         reports = [json.loads(path.read_text()) for path in sorted(Path(directory).glob("*.json"))]
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    yield Line("app", "fault" if status > 0 else "ok", f"{' '.join(command)} {how}.")
+    yield Line("app", "fault" if status > 0 else "ok", f"{_shortened(command)} {how}.")
     if not reports:
         text = "Nothing was observed: the command ran no Python that has otel-posthog installed."
         yield Line("app", "fault", text, f"use this interpreter: {sys.executable}")
@@ -39,6 +42,11 @@ def observe(setup: Setup, command: Sequence[str]) -> Iterator[Line]:
     together = merged(reports)
     for check in CHECKS:
         yield from check(setup, together)
+
+
+def _shortened(command: Sequence[str]) -> str:
+    text = " ".join(" ".join(command).split())
+    return text if len(text) <= _LONGEST_COMMAND else text[:_LONGEST_COMMAND] + "…"
 
 
 def _run(setup: Setup, command: Sequence[str], directory: str) -> int:
