@@ -79,9 +79,14 @@ class Privacy:
 
     def clean(self, event: Event) -> Event:
         """The event without what must not leave. Values are replaced, not changed."""
-        return replace(
-            event, properties={name: self._property(name, value) for name, value in event.properties.items()}
-        )
+        properties = {name: self._clean_value(name, value) for name, value in event.properties.items()}
+        return replace(event, properties=properties)
+
+    def _clean_value(self, name: str, value: Json) -> Json:
+        try:
+            return self._property(name, value)
+        except Exception:  # a foreign object that raises when it is read: what it holds is not known to be clean
+            return f"<{type(value).__name__}>"
 
     def _property(self, name: str, value: Json) -> Json:
         where = redacted_as(name)
