@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo local test test-lowest lint types bench bench-local faults soak record docs clean
+.PHONY: install demo local test test-lowest lint types bench bench-local bench-growth faults soak record docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -47,6 +47,10 @@ bench: install
 # The local PostHog's page with 1,000 and with 50,000 events.
 bench-local: install
 	$(BIN)/python -m benchmarks.local_page
+
+bench-growth: install
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks.growth
 
 # Every fault under every load at full size; writes the table in docs/delivery.md.
 faults: install

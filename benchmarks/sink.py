@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -17,6 +18,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         self.rfile.read(length)
+        if self.path.startswith("/hang/"):
+            time.sleep(60)
         _Handler.received += length
         body = b"" if "/v1/traces" in self.path else b'{"status":"Ok"}'
         self.send_response(200)
