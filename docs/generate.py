@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from docs.redaction import redaction_table
 from docs.support import support_table
 from otel_posthog.events.properties import properties_table
 from otel_posthog.settings import options_table
@@ -11,6 +12,7 @@ from otel_posthog.settings import options_table
 ROOT = Path(__file__).parents[1]
 TABLES = {
     ROOT / "docs" / "options.md": ("options", options_table),
+    ROOT / "docs" / "privacy.md": ("redaction", redaction_table),
     ROOT / "docs" / "properties.md": ("properties", properties_table),
     ROOT / "docs" / "support.md": ("support", support_table),
 }

@@ -25,28 +25,11 @@ from otel_posthog.events.media import (
     decoded,
     encoded_in,
 )
+from otel_posthog.events.redaction import READY_MADE
 
 Redact = Callable[[str, str], str]
 
 FAILED = "[removed: redaction failed]"
-
-_CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.]?\d)")
-_PATTERNS: dict[str, re.Pattern[str]] = {
-    "email": re.compile(r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}"),
-    # With a country code, or in groups: a bare number is more often something else.
-    "phone": re.compile(
-        r"(?<![\w.+-])(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){5,12}"
-        r"|\(\d{3}\)[ .-]?\d{3}[ .-]\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4})(?![\w-]|\.\d)"
-    ),
-    # Keys by the prefixes of their makers, bearer tokens and JSON Web Tokens.
-    "key": re.compile(
-        r"\b(?:sk|pk|rk)[-_](?:[A-Za-z]+[-_])*[A-Za-z0-9_-]{16,}"
-        r"|\b(?:phc|phx|phs|ghp|gho|ghu|ghs|ghr|glpat|hf|gsk|xox[abprs])[-_][A-Za-z0-9_-]{10,}"
-        r"|\bgithub_pat_\w{20,}|\bA(?:KIA|SIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}"
-        r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?i:(?<=bearer )[\w.~+/-]{16,}=*)"
-        r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    ),
-}
 
 _STRUCTURE = frozenset(("role", "tool_call_id", "finish_reason"))  # fields of a message that are no text
 _DEEPEST = 100  # levels; more are not sent
@@ -238,17 +221,8 @@ class Privacy:
 
 
 def _ready_made(name: str) -> Redact:
-    if name == "card":
-        return lambda text, where: _CARD.sub(lambda found: "[card]" if _is_card(found[0]) else found[0], text)
-    pattern, shown = _PATTERNS[name], f"[{name}]"
-    return lambda text, where: pattern.sub(shown, text)
-
-
-def _is_card(text: str) -> bool:
-    """Whether the digits satisfy the check of card numbers (ISO/IEC 7812-1, annex B)."""
-    digits = [int(digit) for digit in text if digit.isdigit()][::-1]
-    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+    redact = READY_MADE[name]
+    return lambda text, where: redact(text)
 
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
