@@ -3,59 +3,47 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import fields
 
 from otel_posthog._distinct_ids import usable
 from otel_posthog._model import Message, Operation, ToolCall, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
-from otel_posthog.conventions._attributes import Attributes, parse_json, to_int, to_str
+from otel_posthog.conventions._attributes import Attributes, index_of, parse_json, to_int, to_str
 from otel_posthog.conventions._failures import failure_of, http_status
 from otel_posthog.conventions._identity import IDENTITY_NAMES, session_id, session_in, user_in
 from otel_posthog.conventions._noise import is_noise
 from otel_posthog.conventions._providers import GOOGLE, maker_of, model_name, provider_of_scope
-from otel_posthog.conventions._usage import settled
+from otel_posthog.conventions._usage import COUNTS, settled
 from otel_posthog.conventions.semconv import model_in_name
 
-_USAGE_FIELDS = tuple(field.name for field in fields(Usage) if field.default is None)
 _PLAIN_FIELDS = tuple(field.name for field in fields(Operation) if field.default is None and field.name != "usage")
 
 
 def filled(specific: Operation, generic: Operation) -> Operation:
     """The specific operation, with the fields that it leaves open from the generic one."""
-    changes: dict[str, Any] = {
-        name: value
-        for name in _PLAIN_FIELDS
-        if getattr(specific, name) is None and (value := getattr(generic, name)) is not None
-    }
+    for name in _PLAIN_FIELDS:
+        if getattr(specific, name) is None:
+            setattr(specific, name, getattr(generic, name))
     if specific.kind == "other":
-        changes["kind"] = generic.kind
-    if not specific.input:
-        changes["input"] = generic.input
-    if not specific.output:
-        changes["output"] = generic.output
-    if not specific.finish_reasons:
-        changes["finish_reasons"] = generic.finish_reasons
-    if generic.parameters:
-        changes["parameters"] = {**generic.parameters, **specific.parameters}
-    if generic.truncated:
-        changes["truncated"] = True
-    changes["usage"] = _filled_usage(specific.usage, generic.usage)
-    return replace(specific, **changes)
+        specific.kind = generic.kind
+    specific.input = specific.input or generic.input
+    specific.output = specific.output or generic.output
+    specific.finish_reasons = specific.finish_reasons or generic.finish_reasons
+    specific.parameters = {**generic.parameters, **specific.parameters}
+    specific.truncated = specific.truncated or generic.truncated
+    if specific.usage is None:
+        specific.usage = generic.usage
+    elif generic.usage is not None:
+        _fill_usage(specific.usage, generic.usage)
+    return specific
 
 
-def _filled_usage(specific: Usage | None, generic: Usage | None) -> Usage | None:
-    if specific is None or generic is None:
-        return specific or generic
-    changes: dict[str, Any] = {
-        name: value
-        for name in _USAGE_FIELDS
-        if getattr(specific, name) is None and (value := getattr(generic, name)) is not None
-    }
-    if generic.by_modality:
-        changes["by_modality"] = {**generic.by_modality, **specific.by_modality}
-    return replace(specific, **changes) if changes else specific
+def _fill_usage(specific: Usage, generic: Usage) -> None:
+    for name in COUNTS:
+        if getattr(specific, name) is None:
+            setattr(specific, name, getattr(generic, name))
+    specific.by_modality = {**generic.by_modality, **specific.by_modality}
 
 
 def completed(operation: Operation, span: SpanView, attributes: Attributes) -> Operation:
@@ -85,9 +73,9 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
         operation.usage = settled(operation.usage, operation.provider in GOOGLE)
         if operation.usage.web_searches is None and operation.output:
             operation.usage.web_searches = _web_searches(operation.output)
-    operation.user = user_in(attributes.left) or usable(operation.user)
-    operation.session = session_in(attributes.left) or session_id(operation.session)
-    attributes.drop(*IDENTITY_NAMES.intersection(attributes.left))
+    identity = {name: attributes.left.pop(name) for name in attributes.left.keys() & IDENTITY_NAMES}
+    operation.user = user_in(identity) or usable(operation.user)
+    operation.session = session_in(identity) or session_id(operation.session)
     _check_first_token(operation, span)
     if operation.streaming is None and operation.is_call:
         operation.streaming = _streams_by_method(attributes)
@@ -152,9 +140,18 @@ def _name(operation: Operation, span: SpanView) -> str | None:
     return short if short and short != name else operation.name
 
 
+_URLS = index_of(
+    ("url", to_str, ("url.full", "http.url")),
+    ("address", to_str, ("server.address", "net.peer.name")),
+    ("port", to_int, ("server.port", "net.peer.port")),
+    ("scheme", to_str, ("url.scheme",)),
+)
+
+
 def _read_urls(operation: Operation, attributes: Attributes) -> None:
     """Base and request URL. ``server.address`` has no scheme: it is assumed only where the port decides it."""
-    url = attributes.take(to_str, "url.full", "http.url")
+    found = attributes.take_all(_URLS)
+    url, address, port = found.get("url"), found.get("address"), found.get("port")
     if url is not None and url.endswith("#stream"):  # the Mistral SDK's name for a stream
         url = url.removesuffix("#stream")
         operation.streaming = True
@@ -162,9 +159,6 @@ def _read_urls(operation: Operation, attributes: Attributes) -> None:
         operation.request_url = url
     if operation.base_url is not None:
         _split_request(operation, operation.base_url)
-    address = attributes.take(to_str, "server.address", "net.peer.name")
-    port = attributes.take(to_int, "server.port", "net.peer.port")
-    scheme = attributes.take(to_str, "url.scheme")
     if operation.base_url is not None or address is None:
         return
     if port is not None and address.endswith(f":{port}"):
@@ -173,7 +167,7 @@ def _read_urls(operation: Operation, attributes: Attributes) -> None:
         operation.base_url = address
         return
     is_local = address.startswith(_LOCAL) or "." not in address
-    scheme = scheme or ("http" if port == 80 or (is_local and port != 443) else "https")
+    scheme = found.get("scheme") or ("http" if port == 80 or (is_local and port != 443) else "https")
     operation.base_url = f"{scheme}://{address}" if port in (None, 80, 443) else f"{scheme}://{address}:{port}"
 
 

@@ -174,9 +174,11 @@ def holds_messages(value: Json) -> bool:
     """Whether a decoded JSON text is a message, a part, or a list of them, rather than a text that happens to be JSON,
     such as a structured output."""
     if isinstance(value, list):
-        return bool(value) and all(isinstance(item, dict) and holds_messages(item) for item in value)
+        return bool(value) and all(type(item) is dict for item in value) and holds_messages(value[0])
     if not isinstance(value, dict):
         return False
+    if type(value.get("role")) is str and ("content" in value or "parts" in value):
+        return True
     if is_part(value) or ("lc" in value and "kwargs" in value):
         return True
     names = value.keys()

@@ -166,8 +166,8 @@ _APIS = (":completions", ":responses", ":chat")
 
 def model_name(raw: str | None) -> str | None:
     """The model's name without Google's resource path or the name of an API, so that it has a price."""
-    if raw is None:
-        return None
+    if raw is None or (":" not in raw and "/" not in raw):
+        return raw
     for api in _APIS:
         raw = raw.removesuffix(api)
     return raw.rpartition("models/")[2] or raw

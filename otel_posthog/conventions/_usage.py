@@ -32,10 +32,19 @@ _OTHERS = frozenset(
 )  # fmt: skip
 
 
-@lru_cache(maxsize=4096)
 def field_of(name: str) -> Field | None:
     """The count that a name stands for: of an attribute, or a path in a usage object (``prompt_details.cached``)."""
+    return _recognised(name)[0]
+
+
+@lru_cache(maxsize=4096)
+def _recognised(name: str) -> tuple[Field | None, int]:
+    """The field, and a rank: of two names for one count the plainer one, with the lower rank, goes first."""
     words = {word.lower() for word in _WORD.findall(name)}
+    return _field(words), 2 * bool(words & {"details", "detail", "text"}) + bool(words & {"prompt", "completion"})
+
+
+def _field(words: set[str]) -> Field | None:
     if words & _OTHERS:
         return None
     if {"web", "search"} <= words:
@@ -65,56 +74,52 @@ def _cache_field(words: set[str], modality: str | None) -> Field | None:
     return "cache_read" if modality in (None, "text") else None
 
 
-def _rank(name: str) -> tuple[bool, int]:
-    """Of two names for one count the plainer one goes first."""
-    return "details" in name.lower() or "text" in name.lower(), name.count(".")
+Counts = dict[Field, tuple[int, int]]  # rank and count, by field
 
 
-def usage_from(counts: Iterable[tuple[str, Any]]) -> Usage:
-    """The counts of ``(name, value)`` pairs; values that are no counts are skipped."""
-    found: dict[str, Any] = {}
-    by_modality: dict[tuple[str, str], int] = {}
-    for name, value in sorted(counts, key=lambda count: _rank(count[0])):
-        field = field_of(name)
-        if field is None or field in found or field in by_modality:
-            continue
-        try:
-            count = to_int(value)
-        except ConversionError:
-            continue
-        if isinstance(field, tuple):
-            by_modality[field] = count
-        else:
-            found[field] = count
+def _add(counts: Counts, name: str, value: Any) -> bool:
+    """Add a count by its name. ``False`` if it is none."""
+    field, rank = _recognised(name)
+    if field is None:
+        return False
+    try:
+        count = to_int(value)
+    except ConversionError:
+        return False
+    if field not in counts or rank < counts[field][0]:
+        counts[field] = rank, count
+    return True
+
+
+def _usage(counts: Counts) -> Usage:
+    found: dict[str, Any] = {field: count for field, (_, count) in counts.items() if isinstance(field, str)}
     tool_prompt = found.pop("tool_prompt", 0)
     if tool_prompt and "input" in found:  # Gemini bills it as input, and counts it apart
         found["input"] += tool_prompt
     lives = found.get("cache_write_5m", 0) + found.get("cache_write_1h", 0)
     if lives and not found.get("cache_write"):
         found["cache_write"] = lives  # LangChain then says 0
-    return Usage(**found, by_modality=by_modality)
+    return Usage(
+        **found, by_modality={field: count for field, (_, count) in counts.items() if isinstance(field, tuple)}
+    )
 
 
 def take_usage(attributes: Attributes, prefixes: tuple[str, ...]) -> Usage:
-    """The counts in attributes whose names start with one of the prefixes."""
-    counts: list[tuple[str, Any]] = []
-    for name in [name for name in attributes.left if name.startswith(prefixes)]:
-        value = attributes.left[name]
-        if field_of(name) is None:
-            continue
-        if value is not None and value != "":
-            try:
-                to_int(value)
-            except ConversionError:
-                continue  # passes through as it is
-            counts.append((name, value))
-        del attributes.left[name]
-    return usage_from(counts)
+    """The counts in attributes whose names start with one of the prefixes; what is no count stays."""
+    counts: Counts = {}
+    left = attributes.left
+    for name in [name for name in left if name.startswith(prefixes)]:
+        if _add(counts, name, left[name]):
+            del left[name]
+    return _usage(counts)
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
     """The counts of a provider's usage object, and whether it holds the cache inside its input."""
-    found = usage_from(_leaves(usage, ""))
+    counts: Counts = {}
+    for name, value in _leaves(usage, ""):
+        _add(counts, name, value)
+    found = _usage(counts)
     # Objects in OpenAI's shape (LiteLLM) may repeat Anthropic's names, and count inside all the same.
     found.cache_inside = "prompt_tokens" in usage or not any(name in usage for name in _OUTSIDE_NAMES)
     if found.total is not None and found.total == (found.input or 0) + (found.output or 0):
@@ -168,7 +173,7 @@ def accounting_of(scope: str) -> Accounting:
     return next((row for row in ACCOUNTING if scope.startswith(row.scope)), Accounting(""))
 
 
-_COUNTS = tuple(field.name for field in fields(Usage) if field.default is None)
+COUNTS = tuple(field.name for field in fields(Usage) if field.default is None)
 
 
 def merge_usage(operation: Operation, usage: Usage) -> None:
@@ -179,7 +184,7 @@ def merge_usage(operation: Operation, usage: Usage) -> None:
         return
     if known.input is None:
         known.cache_inside = usage.cache_inside
-    for name in _COUNTS:
+    for name in COUNTS:
         if getattr(known, name) is None:
             setattr(known, name, getattr(usage, name))
     for key, count in usage.by_modality.items():
