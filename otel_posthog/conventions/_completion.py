@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from otel_posthog._distinct_ids import usable
 from otel_posthog._model import Message, Operation, ToolCall, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
 from otel_posthog.conventions._attributes import Attributes, index_of, parse_json, to_int, to_str
 from otel_posthog.conventions._failures import failure_of, http_status
-from otel_posthog.conventions._identity import IDENTITY_NAMES, session_id, session_in, user_in
+from otel_posthog.conventions._identity import IDENTITY_NAMES, session_id, session_in, user_id, user_in
 from otel_posthog.conventions._noise import is_noise
 from otel_posthog.conventions._providers import GOOGLE, maker_of, model_name, provider_of_scope
 from otel_posthog.conventions._usage import COUNTS, settled
@@ -74,7 +73,7 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
         if operation.usage.web_searches is None and operation.output:
             operation.usage.web_searches = _web_searches(operation.output)
     identity = {name: attributes.left.pop(name) for name in attributes.left.keys() & IDENTITY_NAMES}
-    operation.user = user_in(identity) or usable(operation.user)
+    operation.user = user_in(identity) or user_id(operation.user)
     operation.session = session_in(identity) or session_id(operation.session)
     _check_first_token(operation, span)
     if operation.streaming is None and operation.is_call:

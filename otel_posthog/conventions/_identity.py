@@ -40,7 +40,7 @@ def user_in(attributes: Mapping[str, Any]) -> str | None:
     found = attributes.keys() & _USER_NAMES
     if not found:
         return None
-    return next(filter(None, (usable(_id(attributes[name])) for name in _USERS if name in found)), None)
+    return next(filter(None, (user_id(attributes[name]) for name in _USERS if name in found)), None)
 
 
 def session_in(attributes: Mapping[str, Any]) -> str | None:
@@ -48,15 +48,23 @@ def session_in(attributes: Mapping[str, Any]) -> str | None:
     found = attributes.keys() & _SESSION_NAMES
     if not found:
         return None
-    return next(filter(None, (session_id(_id(attributes[name])) for name in _SESSIONS if name in found)), None)
+    return next(filter(None, (session_id(attributes[name]) for name in _SESSIONS if name in found)), None)
 
 
-def session_id(written: str | None) -> str | None:
-    """The id if it is one of a session: not what scrubbing left of it, and not the id of a response."""
-    return None if written is None or written.startswith(_RESPONSE_IDS) else written
+def user_id(written: Any) -> str | None:
+    """The value as a distinct_id, if it is one that PostHog takes."""
+    return usable(_id(written))
+
+
+def session_id(written: Any) -> str | None:
+    """The value if it is the id of a session: not what scrubbing left of it, and not the id of a response."""
+    text = _id(written)
+    return None if text is None or text.startswith(_RESPONSE_IDS) else text
 
 
 def _id(value: Any) -> str | None:
+    if value is None:
+        return None
     try:
         text = to_id(value)
     except Exception:  # no id, or an object that raises when it is looked at
