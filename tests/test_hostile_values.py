@@ -78,7 +78,7 @@ VALUES: dict[str, Any] = {
 }
 
 SPANS = [(name, index) for name in recordings.NAMES for index in range(len(recordings.load(name)["spans"]))]
-relaxed = settings(suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+relaxed = settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
 
 
 def recorded(name: str, index: int) -> SpanView:

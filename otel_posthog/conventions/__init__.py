@@ -28,7 +28,7 @@ from otel_posthog.conventions import (
     semconv,
     vercel_ai,
 )
-from otel_posthog.conventions._attributes import Attributes
+from otel_posthog.conventions._attributes import Attributes, ConversionError
 from otel_posthog.conventions._calls import is_failed_call_without_attributes
 from otel_posthog.conventions._completion import completed, filled
 from otel_posthog.conventions._identity import (
@@ -38,7 +38,7 @@ from otel_posthog.conventions._identity import (
     session_in,
     user_in,
 )
-from otel_posthog.conventions._plain import plain_view
+from otel_posthog.conventions._plain import is_plain, plain_view
 from otel_posthog.conventions.evaluations import EVALUATION_EVENTS, parse_evaluation
 
 __all__ = [
@@ -141,7 +141,7 @@ def parse_span(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operati
     """
     try:
         return _parsed(span, readers)
-    except Exception:  # a value is an object that no attribute may hold
+    except Exception:  # some value is an object that no attribute may hold
         return _parsed(plain_view(span), readers)
 
 
@@ -149,6 +149,8 @@ def _parsed(span: SpanView, readers: tuple[Reader, ...]) -> Operation | None:
     for reader in readers:
         if reader.matches(span):
             attributes = Attributes(span.attributes)
+            if not is_plain(attributes.left.values()):
+                raise ConversionError
             operation = reader.parse(span, attributes)
             if operation is None:
                 return None

@@ -118,13 +118,6 @@ def to_str_list(value: Any) -> list[str]:
     raise ConversionError
 
 
-def to_plain(value: Any) -> Json:
-    """A structured attribute as lists and dicts: the SDK makes tuples and read-only mappings of them."""
-    if isinstance(value, Mapping):
-        return {str(name): to_plain(item) for name, item in value.items()}
-    return [to_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
 # A table from attributes to fields, turned around: name -> (rank, field, conversion). Lower ranks go first.
 Index = dict[str, tuple[int, Any, Callable[[Any], Any]]]
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from otel_posthog._model import Message, ToolResult
 from otel_posthog._spans import EventView
-from otel_posthog.conventions._attributes import parse_json, to_plain
+from otel_posthog.conventions._attributes import parse_json
 from otel_posthog.conventions._messages import holds_messages, message_of
 from otel_posthog.conventions._parts import append_part
+from otel_posthog.conventions._plain import plain
 
 # One event per message, the role in its name.
 _ROLES = {
@@ -36,7 +37,7 @@ def legacy_messages(events: Sequence[EventView]) -> tuple[list[Message], list[Me
             continue
         # Semantic Kernel writes through Python's logging, whose records have a text: JSON of the body.
         written = parse_json(event.body) if isinstance(event.body, str) else event.body
-        body = to_plain(written) if isinstance(written, Mapping) else _body_of(event.attributes)
+        body = plain(written) if isinstance(written, Mapping) else _body_of(event.attributes)
         if role is None:
             message = message_of(_choice(dict(body)), "assistant")
             if message is not None and (message.parts or message.finish_reason):
@@ -66,11 +67,13 @@ def _is_empty(message: Message) -> bool:
 def _body_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The body from a span event's attributes. A JSON text is decoded only if it holds messages or their parts: it may
     be what the user or the model wrote."""
-    body = {
-        name: structure if holds_messages(structure := parse_json(value)) or name == "tool_calls" else value
-        for name, value in attributes.items()
-        if not name.startswith("gen_ai.") and name != "event.name"
-    }
+    body: dict[str, Any] = {}
+    for name, attribute in attributes.items():
+        if name.startswith("gen_ai.") or name == "event.name":
+            continue
+        value = plain(attribute)
+        structure = parse_json(value)
+        body[name] = structure if name == "tool_calls" or holds_messages(structure) else value
     # Semantic Kernel and the Azure SDK put the whole message, as JSON text, into this attribute.
     content = parse_json(attributes.get("gen_ai.event.content"))
     if isinstance(content, dict):

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from otel_posthog._spans import EventView, SpanView
 
 _DEEPEST = 100  # levels
+_SCALARS = frozenset((str, int, float, bool, bytes, type(None)))
+_CONTAINERS = frozenset((list, tuple, dict))
+_PLAIN = _SCALARS | _CONTAINERS
 _DROPPED = object()
+
+
+def is_plain(values: Collection[Any], depth: int = 0) -> bool:
+    """Whether all values, and all in them, are of JSON's types exactly. The SDK lets no others in but for subclasses,
+    such as enums."""
+    if not _PLAIN.issuperset(map(type, values)):
+        return False
+    for value in values:
+        kind = type(value)
+        if kind not in _CONTAINERS or not value:
+            continue
+        if kind is dict and not all(type(name) is str for name in value):
+            return False
+        if depth > _DEEPEST or not is_plain(value.values() if kind is dict else value, depth + 1):
+            return False
+    return True
 
 
 def plain_view(span: SpanView) -> SpanView:
@@ -24,10 +43,7 @@ def plain_view(span: SpanView) -> SpanView:
 
 
 def _plain_events(events: Sequence[EventView]) -> list[EventView]:
-    return [
-        replace(event, attributes=_plain_attributes(event.attributes), body=_or_none(_plain(event.body, 0)))
-        for event in events
-    ]
+    return [replace(event, attributes=_plain_attributes(event.attributes), body=plain(event.body)) for event in events]
 
 
 def _plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,8 +56,13 @@ def _or_none(value: Any) -> Any:
     return None if value is _DROPPED else value
 
 
+def plain(value: Any) -> Any:
+    """The value with JSON's types only, ``None`` if it is no such value."""
+    return _or_none(_plain(value, 0))
+
+
 def _plain(value: Any, depth: int) -> Any:
-    if value is None or type(value) in (bool, int, float, str, bytes):
+    if type(value) in _SCALARS:
         return value
     if depth > _DEEPEST:
         return _DROPPED

@@ -21,7 +21,6 @@ from otel_posthog.conventions._attributes import (
     parse_quoted_json,
     to_int,
     to_number,
-    to_plain,
     to_str,
     to_str_list,
     to_structure,
@@ -30,6 +29,7 @@ from otel_posthog.conventions._calls import is_failed_call_without_attributes, k
 from otel_posthog.conventions._legacy import legacy_messages
 from otel_posthog.conventions._messages import messages_in, system_of
 from otel_posthog.conventions._parts import parts_of, text_in
+from otel_posthog.conventions._plain import plain
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._reprs import parse_literal
@@ -100,7 +100,7 @@ def _merge_details(event: EventView, attributes: Attributes, on_span: frozenset[
     for name, value in (*event.attributes.items(), *body.items()):
         if not isinstance(name, str) or not name.startswith("gen_ai.") or value is None or name in on_span:
             continue
-        before, more = attributes.left.get(name), to_plain(value)
+        before, more = attributes.left.get(name), plain(value)
         if before is None:
             attributes.left[name] = more
         elif name in ("gen_ai.input.messages", "gen_ai.output.messages"):
@@ -288,7 +288,7 @@ def _content_events(span: SpanView, event_name: str, attribute: str, role: str) 
     for event in span.events:
         written = event.attributes.get(attribute, event.attributes.get("content")) if event.name == event_name else None
         if written is not None and written != "None":
-            found += messages_in(written, role)[0] or []
+            found += messages_in(plain(written), role)[0] or []
     return found or None
 
 
