@@ -62,7 +62,8 @@ ALLOWED: dict[str, set[str]] = {
         "processor",
         *_SETTINGS,
     },
-    "cli": {"_version", "local", "doctor"},
+    "bridge": {*_PROCESS, "local"} - {"_collector", "_runtime", "_traces", "_hints"},
+    "cli": {"_version", "bridge", "local", "doctor"},
 }
 
 
@@ -97,11 +98,11 @@ def test_imports_go_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_property_names_stand_only_where_events_are_made(path: Path) -> None:
-    # `local` and `doctor` read events that were made.
+    # `local`, `doctor` and `bridge` read events that were made.
     # Attributes that apps set by their PostHog name are read in conventions: those are no properties we write.
     read = {"$ai_", "$ai_session_id", "$ai_model", "$ai_output_tokens", "$ai_output_choices"}
     read |= {"ai.telemetry.metadata.$ai_session_id", "ai.settings.context.$ai_session_id"}
-    if room_of(path) not in ("events", "local", "doctor"):
+    if room_of(path) not in ("events", "local", "doctor", "bridge"):
         found = set(re.findall(r'"([^"\s]*\$ai_[a-z_]*)"', path.read_text()))
         assert found - (read if room_of(path) == "conventions" else set()) == set()
 

@@ -1,0 +1,89 @@
+"""What OTLP's two encodings have in common: what a decoded request is, enumerations, and attributes that are decoded
+when somebody asks for them.
+
+Source: OpenTelemetry Protocol specification 1.9 (https://opentelemetry.io/docs/specs/otlp/) and
+https://github.com/open-telemetry/opentelemetry-proto.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from otel_posthog._spans import EventView, SpanView
+from otel_posthog._trace import EvaluationRecord, SpanKey
+from otel_posthog.conventions import EVALUATION_EVENTS
+
+KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
+STATUS_CODES = {1: "OK", 2: "ERROR"}
+# Span flags, "context has is_remote" and "context is remote" (trace.proto, SpanFlags).
+REMOTE_FLAGS = 0x300
+
+DEEPEST = 64  # levels of nested attribute values; what is deeper is left out
+
+_UNREAD = object()
+
+
+class UndecodableError(ValueError):
+    """The bytes are no OTLP request; sending them again cannot help."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What a request holds. ``sizes`` are the bytes of each span, in order; ``rejected`` counts by reason.
+
+    Log records that no event can be made of are left out.
+    """
+
+    spans: list[SpanView] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    logs: list[tuple[SpanKey, EventView]] = field(default_factory=list)
+    evaluations: list[EvaluationRecord] = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class LazyAttributes(Mapping[str, Any]):
+    """Attributes of one span. Names cost next to nothing; a value is decoded when it is first asked for."""
+
+    __slots__ = ("_decode", "_raw", "_values")
+
+    def __init__(self, pairs: Iterable[tuple[str, Any]], decode: Callable[[Any], Any]) -> None:
+        self._raw: dict[str, Any] = dict(pairs)
+        self._values: dict[str, Any] = {}
+        self._decode = decode
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._values.get(name, _UNREAD)
+        if value is _UNREAD:
+            value = self._values[name] = self._decode(self._raw[name])
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __repr__(self) -> str:
+        return f"LazyAttributes({list(self._raw)})"
+
+    def copy(self) -> dict[str, Any]:
+        """All of them, decoded."""
+        values, decode = self._values, self._decode
+        for name, raw in self._raw.items():
+            if name not in values:
+                values[name] = decode(raw)
+        return dict(values)
+
+
+def add_log(decoded: Decoded, name: Any, key: SpanKey, record: EventView, evaluation: EvaluationRecord) -> None:
+    """Sort a log record in: evaluations are events, ``gen_ai.*`` records belong to their span."""
+    if name in EVALUATION_EVENTS:
+        decoded.evaluations.append(evaluation)
+    elif isinstance(name, str) and name.startswith("gen_ai.") and key[1]:
+        decoded.logs.append((key, record))
