@@ -10,8 +10,12 @@ from otel_posthog._version import __version__
 
 # Subcommand: module, its click command, the extra it needs, help.
 COMMANDS: dict[str, tuple[str, str, str | None, str]] = {
+    "consume": ("otel_posthog.bridge.commands.consume", "consume", "bridge,kafka", "Send spans from Kafka to PostHog."),
     "doctor": ("otel_posthog.doctor.command", "doctor", None, "Find out why nothing shows up in PostHog."),
+    "explain": ("otel_posthog.bridge.commands.explain", "explain", "bridge", "Say what became of each span of a file."),
     "local": ("otel_posthog.local.commands", "local", "local", "Run a PostHog on this machine."),
+    "replay": ("otel_posthog.bridge.commands.replay", "replay", "bridge", "Send recorded spans to PostHog."),
+    "serve": ("otel_posthog.bridge.commands.serve", "serve", "bridge", "Receive OTLP and send it to PostHog."),
 }
 
 
