@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo local test test-lowest lint types bench bench-local bench-growth faults soak record docs clean
+.PHONY: install demo local test bridge-tools test-lowest lint types bench bench-bridge bench-local bench-growth faults soak record docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -23,6 +23,11 @@ local: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# What the tests of the bridge need beyond Python: a Collector, a Kafka broker, Node's packages. They skip without.
+bridge-tools: install
+	$(BIN)/python -m pip install --quiet --group bridge-tools
+	npm ci --no-audit --no-fund --loglevel=error --prefix tests/bridge/node
 
 # The instrumentations want newer SDKs; the tests that need them skip themselves here.
 $(VENV)-lowest/.installed: pyproject.toml tests/lowest.txt

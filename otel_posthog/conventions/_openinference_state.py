@@ -1,4 +1,4 @@
-"""Input and output of OpenInference spans other than model calls."""
+"""What OpenInference spans other than model calls were given and gave back."""
 
 from __future__ import annotations
 
