@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import pytest
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     NonRecordingSpan,
+    Span,
     SpanContext,
     SpanKind,
     Status,
@@ -27,8 +29,9 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from otel_posthog import PostHogLogRecordProcessor, PostHogSpanExporter
+from otel_posthog import PostHogLogRecordProcessor, PostHogSpanExporter, PostHogSpanProcessor
 from otel_posthog.local import LocalPostHog
+from otel_posthog.logs import LogRecords
 from tests.support.price_engine import Prices, bill_of
 
 Json = Any
@@ -60,18 +63,19 @@ def values(attributes: dict[str, Json]) -> dict[str, Json]:
     return {name: value_of(value) for name, value in attributes.items()}
 
 
-def context_of(trace: str, span: str) -> SpanContext:
-    return SpanContext(int(trace, 16), int(span, 16), False, TraceFlags(TraceFlags.SAMPLED))
+def context_of(trace: str, span: str, remote: bool = False) -> SpanContext:
+    return SpanContext(int(trace, 16), int(span, 16), remote, TraceFlags(TraceFlags.SAMPLED))
 
 
 def span_of(written: dict[str, Json]) -> ReadableSpan:
     code, message = written.get("status", ("UNSET", None))
+    remote = written.get("parent_is_remote", False)
     return ReadableSpan(
         name=written["name"],
         context=context_of(written["trace"], written["id"]),
-        parent=context_of(written["trace"], written["parent"]) if "parent" in written else None,
+        parent=context_of(written["trace"], written["parent"], remote) if "parent" in written else None,
         resource=Resource({}),
-        attributes=values(written["attributes"]),
+        attributes=values({**written.get("start_attributes", {}), **written["attributes"]}),
         events=[Event(name, values(attributes), time) for name, attributes, time in written.get("events", ())],
         kind=SpanKind[written.get("kind", "INTERNAL")],
         instrumentation_scope=InstrumentationScope(*written["scope"]),
@@ -81,19 +85,83 @@ def span_of(written: dict[str, Json]) -> ReadableSpan:
     )
 
 
-def events_of(case: dict[str, Json], posthog: LocalPostHog) -> list[dict[str, Json]]:
-    """The events that PostHog received for a case."""
-    exporter = PostHogSpanExporter("phc_test", posthog.url, **case.get("options", {}))
-    logs = LoggerProvider(shutdown_on_exit=False)
-    logs.add_log_record_processor(PostHogLogRecordProcessor(exporter.log_records))
-    for record in case.get("logs", ()):
+def emit(records: LogRecords, logs: Iterable[dict[str, Json]]) -> None:
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(PostHogLogRecordProcessor(records))
+    for record in logs:
         around = set_span_in_context(NonRecordingSpan(context_of(record["trace"], record["span"])), Context())
-        logs.get_logger("cases").emit(
+        provider.get_logger("cases").emit(
             context=around, body=record["body"], attributes=record["attributes"], event_name=record["name"]
         )
+
+
+def export(case: dict[str, Json], url: str) -> None:
+    """All spans of the case in one call of the exporter, in the order in which they ended."""
+    exporter = PostHogSpanExporter("phc_test", url, **case.get("options", {}))
+    emit(exporter.log_records, case.get("logs", ()))
     exporter.export([span_of(span) for span in sorted(case["spans"], key=lambda span: span["time"][1])])
     exporter.force_flush()
     exporter.shutdown()
+
+
+class GivenIds(IdGenerator):
+    """Generates the ids that it was told last."""
+
+    trace = span = 0
+
+    def generate_trace_id(self) -> int:
+        return self.trace
+
+    def generate_span_id(self) -> int:
+        return self.span
+
+
+def record(case: dict[str, Json], url: str) -> None:
+    """The spans of the case in a TracerProvider: they start and end in the order of their times."""
+    processor = PostHogSpanProcessor("phc_test", url, **case.get("options", {}))
+    ids = GivenIds()
+    provider = TracerProvider(id_generator=ids, resource=Resource({}), shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    spans = {span["id"]: span for span in case["spans"]}
+    live: dict[str, Span] = {}
+    steps = sorted((span["time"][end], end, span["id"]) for span in case["spans"] for end in (0, 1))
+    for _, ends, span_id in steps:
+        written = spans[span_id]
+        if ends:
+            emit(processor.exporter.log_records, (log for log in case.get("logs", ()) if log["span"] == span_id))
+            _end(live[span_id], written)
+            if written.get("flush_after"):
+                provider.force_flush()
+            continue
+        parent = live.get(written.get("parent", ""))
+        if parent is None and "parent" in written:
+            parent = NonRecordingSpan(context_of(written["trace"], written["parent"], remote=True))
+        ids.trace, ids.span = int(written["trace"], 16), int(span_id, 16)
+        live[span_id] = provider.get_tracer(*written["scope"]).start_span(
+            written["name"],
+            context=set_span_in_context(parent, Context()) if parent is not None else Context(),
+            kind=SpanKind[written.get("kind", "INTERNAL")],
+            attributes=values(written.get("start_attributes", {})),
+            start_time=written["time"][0],
+        )
+    provider.force_flush()
+    provider.shutdown()
+
+
+def _end(span: Span, written: dict[str, Json]) -> None:
+    span.set_attributes(values(written["attributes"]))
+    for name, attributes, time in written.get("events", ()):
+        span.add_event(name, values(attributes), time)
+    code, message = written.get("status", ("UNSET", None))
+    if code != "UNSET":
+        span.set_status(StatusCode[code], message if code == "ERROR" else None)
+    span.end(written["time"][1])
+
+
+def events_of(case: dict[str, Json], posthog: LocalPostHog) -> list[dict[str, Json]]:
+    """The events that PostHog received for a case."""
+    run = record if case.get("through") == "processor" else export
+    run(case, posthog.url)
     return [dict(event) for event in posthog.events()]
 
 

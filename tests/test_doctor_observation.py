@@ -180,6 +180,22 @@ MISTAKES = [
         ],
     ),
     (
+        "posthog's own sdk in its newer protocol",
+        CONFIGURE
+        + CALL
+        + "call()\nimport os, requests\n"
+        + "now, uuid = '2026-01-01T00:00:00Z', '0193f7a8-0000-5000-8000-000000000000'\n"
+        + "event = {'event': '$ai_generation', 'uuid': uuid, 'distinct_id': 'a', 'timestamp': now, 'properties': {}}\n"
+        + "headers = {'PostHog-Sdk-Info': 'posthog-python/7.0', 'Authorization': 'Bearer phc_test', "
+        + "'PostHog-Attempt': '1', 'PostHog-Request-Id': uuid, 'PostHog-Request-Timestamp': now}\n"
+        + "url = os.environ['POSTHOG_HOST'] + '/i/v1/ai/events'\n"
+        + "requests.post(url, json={'created_at': now, 'batch': [event]}, headers=headers).raise_for_status()",
+        [
+            "warning: posthog-python sent 1 event to PostHog as well: calls are counted twice. "
+            "→ keep one of the two, see docs/troubleshooting.md",
+        ],
+    ),
+    (
         "the same call recorded by two libraries",
         CONFIGURE
         + CALL

@@ -1,4 +1,4 @@
-"""The conventions: one reader each, asked in this order; the first that matches a span owns it."""
+"""The conventions: one reader each; the first in the registry that matches a span owns it."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def parse_quoted_json(value: Any) -> Json:
 
 
 def to_structure(value: Any) -> Json:
-    """An object or a list, given as JSON or as structured attribute."""
+    """An object or a list, as JSON or as a structured attribute."""
     decoded = parse_json(value)
     if isinstance(decoded, (dict, list)):
         return decoded

@@ -77,8 +77,8 @@ def _said(message: str | None) -> str | None:
     except ConversionError:
         return message
     data = written.get("data") if isinstance(written, dict) else None
-    said = [written["message"], data.get("error")] if isinstance(data, dict) else []
-    return ": ".join(part for part in said if isinstance(part, str)) or message
+    texts = [written["message"], data.get("error")] if isinstance(data, dict) else []
+    return ": ".join(part for part in texts if isinstance(part, str)) or message
 
 
 def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Failure | None:

@@ -85,9 +85,9 @@ def message_of(value: Json, default_role: str = "user") -> Message | None:
         if value.get(kept):
             extra[kept] = value[kept]
     finish = string(first(value, *_FINISH_KEYS))
-    stated = value.get("response_metadata")  # LangChain
-    if finish is None and isinstance(stated, Mapping):
-        finish = string(first(dict(stated), *_FINISH_KEYS))
+    metadata = value.get("response_metadata")  # LangChain
+    if finish is None and isinstance(metadata, Mapping):
+        finish = string(first(dict(metadata), *_FINISH_KEYS))
     return Message(role, parts, string(value.get("name")), finish or None, extra)
 
 
@@ -141,11 +141,11 @@ def _content_parts(value: dict[str, Any], role: str) -> list[Part]:
     if isinstance(value.get("function_call"), dict):
         calls = [*calls, value["function_call"]] if isinstance(calls, list) else [value["function_call"]]
     if isinstance(calls, list):
-        said = {(p.id, p.name): p for p in parts if isinstance(p, ToolCall)}
+        calls_by_id = {(p.id, p.name): p for p in parts if isinstance(p, ToolCall)}
         for call in calls:
             part = tool_call(call) if isinstance(call, dict) else Other(call)
             # LangChain repeats the calls that Anthropic content blocks already hold; of a stream only it has the whole.
-            same = said.get((part.id, part.name)) if isinstance(part, ToolCall) else None
+            same = calls_by_id.get((part.id, part.name)) if isinstance(part, ToolCall) else None
             if same is None:
                 parts.append(part)
             elif isinstance(part, ToolCall):

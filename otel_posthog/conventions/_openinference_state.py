@@ -1,4 +1,4 @@
-"""What OpenInference spans other than model calls were given and gave back."""
+"""Input and output of OpenInference spans other than model calls."""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ _KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "re
                     "response_mime_type")  # fmt: skip
 
 
-def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
+def read_parameters(operation: Operation, parameters: Mapping[str, Any]) -> None:
     """Request parameters, model and streaming from an object of them."""
-    for name, value in given.items():
+    for name, value in parameters.items():
         if value is None or value == "" or is_placeholder(value):  # not set: the Mistral SDK; OpenInference for Portkey
             continue
         known = _PARAMETER_NAMES.get(name)
@@ -68,17 +68,17 @@ def read_parameters(operation: Operation, given: Mapping[str, Any]) -> None:
         elif name in _KEPT_PARAMETERS:
             operation.parameters.setdefault(name, value)
     for nested in ("generationConfig", "generation_config", "inferenceConfig", "config", "options"):
-        if isinstance(given.get(nested), Mapping):
-            read_parameters(operation, given[nested])
-    model = first(dict(given), "model", "model_name", "modelId", "model_id")
+        if isinstance(parameters.get(nested), Mapping):
+            read_parameters(operation, parameters[nested])
+    model = first(dict(parameters), "model", "model_name", "modelId", "model_id")
     if isinstance(model, str) and model:
         operation.request_model = operation.request_model or model
-    base_url = given.get("base_url")
+    base_url = parameters.get("base_url")
     if isinstance(base_url, str) and base_url:
         operation.base_url = operation.base_url or base_url
-    if operation.streaming is None and given.get("stream") is not None:
+    if operation.streaming is None and parameters.get("stream") is not None:
         with suppress(ConversionError):
-            operation.streaming = to_bool(given["stream"])
+            operation.streaming = to_bool(parameters["stream"])
 
 
 def read_request(operation: Operation, request: Json) -> None:
@@ -96,10 +96,10 @@ def read_request(operation: Operation, request: Json) -> None:
         operation.tools = tools_of(tools) if tools is not None else None
     if operation.input is not None:
         return
-    given = first(body, "messages", "input", "contents", "prompt", "content")
-    if isinstance(given, list) and given and all(isinstance(item, list) for item in given):
-        given = [message for batch in given for message in batch]  # LangChain groups messages by prompt
-    found = messages_of(given, "user")
+    input = first(body, "messages", "input", "contents", "prompt", "content")
+    if isinstance(input, list) and input and all(isinstance(item, list) for item in input):
+        input = [message for batch in input for message in batch]  # LangChain groups messages by prompt
+    found = messages_of(input, "user")
     config = body.get("config")
     names = ("system", "instructions", "system_instruction", "systemInstruction", "system_prompt")
     instructions = first({**(config if isinstance(config, Mapping) else {}), **body}, *names)
@@ -117,7 +117,7 @@ def read_response(operation: Operation, response: Json) -> None:
             operation.output = messages_of(response, "assistant")
         return
     body = dict(response)
-    if isinstance(body.get("llm_output"), Mapping):  # LangChain: what the provider said beside its generations
+    if isinstance(body.get("llm_output"), Mapping):  # LangChain: what the provider answered beside its generations
         body = {**body["llm_output"], **body}
     model = first(body, "model", "model_version", "modelVersion", "model_name")
     if isinstance(model, str) and model:
@@ -132,8 +132,8 @@ def read_response(operation: Operation, response: Json) -> None:
         operation.output = answers
     if not operation.finish_reasons:
         reasons = [message.finish_reason for message in answers or () if message.finish_reason]
-        stated = first(body, "stop_reason", "stopReason", "finish_reason", "finishReason")
-        operation.finish_reasons = reasons or ([stated] if isinstance(stated, str) and stated else [])
+        reason = first(body, "stop_reason", "stopReason", "finish_reason", "finishReason")
+        operation.finish_reasons = reasons or ([reason] if isinstance(reason, str) and reason else [])
     usage = first(body, "usage", "usage_metadata", "usageMetadata", "token_usage")
     if isinstance(usage, Mapping):
         merge_usage(operation, usage_of(usage))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-# Google ADK 1.x; OpenInference with hidden content; the OpenAI client's values for "not given", as text.
+# Google ADK 1.x; OpenInference with hidden content; the text of what the OpenAI client takes for "not set".
 _TEXTS = frozenset(("<elided>", "__REDACTED__", "NOT_GIVEN", "Omit()"))
 # Pydantic Logfire's scrubbing; the repr of an object that shows nothing of itself.
 _PATTERN = re.compile(r"\[Scrubbed due to .{0,100}\]|<[\w.]+ object at 0x[0-9a-fA-F]+>", re.DOTALL)

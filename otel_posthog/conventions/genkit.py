@@ -53,27 +53,27 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     operation = Operation(kind=KINDS.get(subtype or "", KINDS.get(kind or "", "chain")), framework="genkit")
     operation.name = attributes.take(to_str, "genkit:name")
     operation.prompt_name = attributes.take(to_str, "genkit:metadata:promptName")
-    given = attributes.take(_json, "genkit:input")
-    answered = attributes.take(_json, "genkit:output")
+    input = attributes.take(_json, "genkit:input")
+    output = attributes.take(_json, "genkit:output")
     message = attributes.take(to_str, "genkit:error")
     if attributes.take(to_str, "genkit:state") == "error" and span.status_code != "ERROR":
-        operation.failure = _failure(message, answered)
+        operation.failure = _failure(message, output)
     elif span.status_code == "ERROR":
         operation.failure = _failure_with_status(span)
     if operation.is_call:
         _read_model(operation)
-        _read_call(operation, given, answered)
+        _read_call(operation, input, output)
     else:
-        _read_states(operation, given, answered)
+        _read_states(operation, input, output)
     return operation
 
 
-def _failure(message: str | None, answered: Json) -> Failure:
+def _failure(message: str | None, output: Json) -> Failure:
     """The span around a failed call ends without the status of an error; its output tells."""
-    error = answered.get("error") if isinstance(answered, Mapping) else None
-    stated = dict(error) if isinstance(error, Mapping) else {}
-    message = message or string(stated.get("message"))
-    return Failure(string(stated.get("status")), message, status_in(message))
+    error = output.get("error") if isinstance(output, Mapping) else None
+    details = dict(error) if isinstance(error, Mapping) else {}
+    message = message or string(details.get("message"))
+    return Failure(string(details.get("status")), message, status_in(message))
 
 
 def _failure_with_status(span: SpanView) -> Failure | None:
@@ -82,9 +82,9 @@ def _failure_with_status(span: SpanView) -> Failure | None:
         status = http_status(event.attributes.get("exception.type")) if event.name == "exception" else None
         message = event.attributes.get("exception.message")
         if status is not None and isinstance(message, str):
-            name, found, said = message.partition(": ")
+            name, found, text = message.partition(": ")
             named = bool(found) and name.isupper() and name.replace("_", "").isalpha()
-            return Failure(name if named else None, said if named else message, status)
+            return Failure(name if named else None, text if named else message, status)
     return None
 
 
@@ -99,34 +99,34 @@ def _read_model(operation: Operation) -> None:
     operation.request_model = model or provider or None
 
 
-def _read_states(operation: Operation, given: Json, answered: Json) -> None:
+def _read_states(operation: Operation, input: Json, output: Json) -> None:
     """A wrapper's input and output; those of ``generate`` and of prompts have messages, as the call inside."""
-    asked = given.get("messages") if isinstance(given, Mapping) else None
-    operation.input = messages_of(_plain(asked)) if isinstance(asked, list) else None
-    operation.input_state = given if operation.input is None else None
-    said = first(dict(answered), "message", "messages") if isinstance(answered, Mapping) else None
-    if isinstance(said, (Mapping, list)):
-        operation.output = messages_of(_plain(said if isinstance(said, list) else [said]))
-    operation.output_state = answered if operation.output is None else None
+    messages = input.get("messages") if isinstance(input, Mapping) else None
+    operation.input = messages_of(_plain(messages)) if isinstance(messages, list) else None
+    operation.input_state = input if operation.input is None else None
+    answer = first(dict(output), "message", "messages") if isinstance(output, Mapping) else None
+    if isinstance(answer, (Mapping, list)):
+        operation.output = messages_of(_plain(answer if isinstance(answer, list) else [answer]))
+    operation.output_state = output if operation.output is None else None
 
 
-def _read_call(operation: Operation, given: Json, answered: Json) -> None:
-    request = given if isinstance(given, Mapping) else {}
+def _read_call(operation: Operation, input: Json, output: Json) -> None:
+    request = input if isinstance(input, Mapping) else {}
     config = request.get("config")
     if isinstance(config, Mapping):
         read_parameters(operation, config)
     operation.tools = tools_of(request.get("tools"))
     operation.input = messages_of(_plain(first(dict(request), "messages", "input", "documents")))
-    response = answered if isinstance(answered, Mapping) else {}
+    response = output if isinstance(output, Mapping) else {}
     message = response.get("message") or next(iter(response.get("candidates") or ()), None)
     reason = response.get("finishReason")
     if isinstance(message, Mapping) and operation.kind == "generation":
         operation.output = messages_of(_plain([message]), "assistant")
     if isinstance(reason, str):
         operation.finish_reasons = [reason]
-    stated = response.get("usage")
-    if isinstance(stated, Mapping):
-        merge_usage(operation, usage_of(stated))
+    counts = response.get("usage")
+    if isinstance(counts, Mapping):
+        merge_usage(operation, usage_of(counts))
     for name in ("custom", "raw"):
         original = response.get(name)
         if isinstance(original, Mapping):
@@ -137,10 +137,10 @@ def _read_original(operation: Operation, original: dict[str, Any]) -> None:
     """Of the provider's own answer, what has no place in Genkit's."""
     operation.response_model = operation.response_model or string(first(original, "model", "modelVersion"))
     operation.response_id = operation.response_id or string(first(original, "id", "responseId"))
-    stated = first(original, "usage", "usageMetadata")
-    if not isinstance(stated, Mapping):
+    counts = first(original, "usage", "usageMetadata")
+    if not isinstance(counts, Mapping):
         return
-    usage, known = usage_of(stated), operation.usage
+    usage, known = usage_of(counts), operation.usage
     if known is not None and known.input == usage.input:  # Genkit took the provider's number as it was
         known.cache_inside = usage.cache_inside
     merge_usage(operation, usage)

@@ -52,9 +52,9 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
 )
 
 # Since version 3 the model calls and tool calls of an agent are spans without a component.
-_GIVEN = ("haystack.component.input", "haystack.pipeline.input_data", "haystack.agent.input", "haystack.tool.input",
+_INPUTS = ("haystack.component.input", "haystack.pipeline.input_data", "haystack.agent.input", "haystack.tool.input",
           "haystack.agent.step.llm.input", "haystack.agent.step.tool.input")  # fmt: skip
-_ANSWERED = ("haystack.component.output", "haystack.pipeline.output_data", "haystack.agent.output",
+_OUTPUTS = ("haystack.component.output", "haystack.pipeline.output_data", "haystack.agent.output",
              "haystack.tool.output", "haystack.agent.step.llm.output", "haystack.agent.step.tool.output")  # fmt: skip
 
 
@@ -75,12 +75,12 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         kind = "tool"
     operation = Operation(kind=kind, framework="haystack")
     operation.name = attributes.take(to_str, "haystack.component.name", "haystack.tool.name") or component or None
-    given, answered = attributes.take(_json, *_GIVEN), attributes.take(_json, *_ANSWERED)
+    input, output = attributes.take(_json, *_INPUTS), attributes.take(_json, *_OUTPUTS)
     if operation.is_call:
         operation.provider = next((provider for start, provider in PROVIDERS if component.startswith(start)), None)
-        _read_call(operation, span, given, answered)
+        _read_call(operation, span, input, output)
     else:
-        operation.input_state, operation.output_state = given, answered
+        operation.input_state, operation.output_state = input, output
     return operation
 
 
@@ -99,22 +99,22 @@ def _json(value: Any) -> Json:
         return json_prefix(value)[0]
 
 
-def _read_call(operation: Operation, span: SpanView, given: Json, answered: Json) -> None:
-    if isinstance(given, Mapping):
-        asked = first(dict(given), "messages", "prompt", "text", "documents")
-        operation.input = messages_of([_message(item) for item in asked] if isinstance(asked, list) else asked)
-        operation.tools = tools_of(given.get("tools"))
-        parameters = given.get("generation_kwargs")
+def _read_call(operation: Operation, span: SpanView, input: Json, output: Json) -> None:
+    if isinstance(input, Mapping):
+        messages = first(dict(input), "messages", "prompt", "text", "documents")
+        operation.input = messages_of([_message(item) for item in messages] if isinstance(messages, list) else messages)
+        operation.tools = tools_of(input.get("tools"))
+        parameters = input.get("generation_kwargs")
         if isinstance(parameters, Mapping):
             read_parameters(operation, parameters)
-    if not isinstance(answered, Mapping):
+    if not isinstance(output, Mapping):
         return
-    replies = answered.get("replies")
+    replies = output.get("replies")
     if operation.kind == "generation" and isinstance(replies, list):
         operation.output = messages_of([_message(reply) for reply in replies], "assistant")
     metas = [reply.get("meta") or reply.get("_meta") for reply in replies or () if isinstance(reply, Mapping)]
-    stated = answered.get("meta")
-    metas += stated if isinstance(stated, list) else [stated]
+    component_meta = output.get("meta")
+    metas += component_meta if isinstance(component_meta, list) else [component_meta]
     for meta in metas:
         if isinstance(meta, Mapping):
             _read_meta(operation, span, meta)

@@ -182,13 +182,13 @@ def _is_call(input: Json) -> bool:
     return isinstance(input, dict) and set(input) == {"args", "kwargs"}
 
 
-def _without_tools(operation: Operation, given: Json) -> Json:
+def _without_tools(operation: Operation, input: Json) -> Json:
     """LangChain's handler writes the tool definitions as messages of the role ``tool``, which answer no call."""
-    if not isinstance(given, list):
-        return given
-    tools = [m for m in given if _defines_tool(m)]
+    if not isinstance(input, list):
+        return input
+    tools = [m for m in input if _defines_tool(m)]
     operation.tools = tools_of([m["content"] for m in tools])
-    return [m for m in given if m not in tools] if operation.tools else given
+    return [m for m in input if m not in tools] if operation.tools else input
 
 
 def _defines_tool(message: Json) -> bool:
@@ -198,10 +198,10 @@ def _defines_tool(message: Json) -> bool:
     return isinstance(content, dict) and ("function" in content or "input_schema" in content)
 
 
-def _arguments(given: Json) -> Json:
+def _arguments(input: Json) -> Json:
     """A decorated function's ``{"args", "kwargs"}``, without what is empty."""
-    if isinstance(given, dict) and set(given) == {"args", "kwargs"} and not (given["args"] and given["kwargs"]):
-        given = given["args"] or given["kwargs"]
-        if isinstance(given, list) and len(given) == 1:
-            return given[0]
-    return given
+    if isinstance(input, dict) and set(input) == {"args", "kwargs"} and not (input["args"] and input["kwargs"]):
+        input = input["args"] or input["kwargs"]
+        if isinstance(input, list) and len(input) == 1:
+            return input[0]
+    return input

@@ -49,7 +49,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     provider = attributes.take(to_str, _METADATA + "ls_provider")
     set_provider(operation, provider)
     if operation.provider is not None or attributes.peek("gen_ai.system") == "langchain":
-        attributes.drop("gen_ai.system")  # "langchain" is the framework, not who answered
+        attributes.drop("gen_ai.system")  # "langchain" is the framework, not the provider
     operation.name = attributes.take(to_str, "langsmith.trace.name")
     operation.streaming = attributes.take(to_bool, "langsmith.request.streaming")
     operation.user = attributes.take(to_id, _METADATA + "user_id")
@@ -94,49 +94,49 @@ def _type_and_text(type: str | None, message: str) -> tuple[str | None, str]:
         arguments = parse_literal(written[2] + ",)")
     except ConversionError:
         return type, message
-    said = arguments[0] if isinstance(arguments, list) and arguments else None
-    return (written[1], said) if isinstance(said, str) and said else (type, message)
+    text = arguments[0] if isinstance(arguments, list) and arguments else None
+    return (written[1], text) if isinstance(text, str) and text else (type, message)
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
     """LangChain's usage object counts the cache inside the input, for every provider."""
-    stated = attributes.take(to_structure, _METADATA + "usage_metadata")
+    metadata = attributes.take(to_structure, _METADATA + "usage_metadata")
     details = {
         "input_token_details": attributes.take(parse_literal, "gen_ai.usage.input_token_details"),
         "output_token_details": attributes.take(parse_literal, "gen_ai.usage.output_token_details"),
     }
     known = {name: value for name, value in details.items() if isinstance(value, dict)}
-    if isinstance(stated, dict) or known:
-        usage = usage_of({**known, **(stated if isinstance(stated, dict) else {})})
+    if isinstance(metadata, dict) or known:
+        usage = usage_of({**known, **(metadata if isinstance(metadata, dict) else {})})
         usage.cache_inside = True
         merge_usage(operation, usage)
 
 
 def _read_parameters(operation: Operation, attributes: Attributes) -> None:
-    given: dict[str, Json] = {}
+    parameters: dict[str, Json] = {}
     for name in ("temperature", "max_tokens", "stop"):
         value = attributes.left.pop(_METADATA + "ls_" + name, None)
         if value is not None:
-            given[name] = value
+            parameters[name] = value
     invocation = attributes.take(to_structure, _METADATA + "ls_invocation_params")
-    read_parameters(operation, {**(invocation if isinstance(invocation, dict) else {}), **given})
+    read_parameters(operation, {**(invocation if isinstance(invocation, dict) else {}), **parameters})
     model = attributes.take(to_str, _METADATA + "ls_model_name")
     operation.request_model = operation.request_model or model
 
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:
-    given = attributes.take(parse_json, "gen_ai.prompt")
-    answered = attributes.take(parse_json, "gen_ai.completion")
+    input = attributes.take(parse_json, "gen_ai.prompt")
+    output = attributes.take(parse_json, "gen_ai.completion")
     if operation.kind in ("generation", "embedding"):
-        if looks_like_request(given):
-            read_request(operation, given)
-        elif given is not None:
-            operation.input_state = given
-        read_response(operation, answered) if isinstance(answered, dict) else None
-        if operation.output is None and answered is not None and operation.kind == "generation":
-            operation.output_state = answered
+        if looks_like_request(input):
+            read_request(operation, input)
+        elif input is not None:
+            operation.input_state = input
+        read_response(operation, output) if isinstance(output, dict) else None
+        if operation.output is None and output is not None and operation.kind == "generation":
+            operation.output_state = output
         return
-    operation.input_state = given
-    if isinstance(answered, dict) and set(answered) == {"output"}:  # LangSmith wraps a bare result
-        answered = answered["output"]
-    operation.output_state = answered
+    operation.input_state = input
+    if isinstance(output, dict) and set(output) == {"output"}:  # LangSmith wraps a bare result
+        output = output["output"]
+    operation.output_state = output

@@ -57,26 +57,26 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     raw = provider or message_format
     set_provider(operation, raw if isinstance(raw, str) else None)
     usage = attributes.take(to_structure, "mlflow.chat.tokenUsage")
-    given = attributes.take(unquoted, "mlflow.spanInputs")
-    answered = attributes.take(unquoted, "mlflow.spanOutputs")
-    if is_bare_object(answered):  # a stream that was not read yet
-        answered = None
-    _read_answer_usage(operation, usage, answered)
+    input = attributes.take(unquoted, "mlflow.spanInputs")
+    output = attributes.take(unquoted, "mlflow.spanOutputs")
+    if is_bare_object(output):  # a stream that was not read yet
+        output = None
+    _read_answer_usage(operation, usage, output)
     operation.tools = tools_of(attributes.take(to_structure, "mlflow.chat.tools"))
     if operation.kind in ("generation", "embedding"):
-        if looks_like_request(given):
-            read_request(operation, given)
-            _drop_repeated(operation, attributes, given)
-        elif given is not None:
-            operation.input_state = given
+        if looks_like_request(input):
+            read_request(operation, input)
+            _drop_repeated(operation, attributes, input)
+        elif input is not None:
+            operation.input_state = input
         parameters = attributes.take(to_structure, "invocation_params")  # LangChain's
         if isinstance(parameters, dict):
             read_parameters(operation, parameters)
         if operation.kind == "generation":
-            read_response(operation, answered)
+            read_response(operation, output)
             _restore_streamed_calls(operation, span)
     else:
-        operation.input_state, operation.output_state = given, answered
+        operation.input_state, operation.output_state = input, output
     _read_stream(operation, span)
     attributes.drop("mlflow.traceRequestId", "mlflow.spanLogLevel")
     return operation
@@ -95,9 +95,9 @@ def unquoted(value: Any) -> Json:
     return plain
 
 
-def _read_answer_usage(operation: Operation, usage: Json, answered: Json) -> None:
+def _read_answer_usage(operation: Operation, usage: Json, output: Json) -> None:
     """The provider's own usage has the details; MLflow's summary counts the cache as the provider does."""
-    own = answered.get("usage") or answered.get("usage_metadata") if isinstance(answered, dict) else None
+    own = output.get("usage") or output.get("usage_metadata") if isinstance(output, dict) else None
     if isinstance(own, dict):
         merge_usage(operation, usage_of(own))
     if isinstance(usage, dict):
@@ -132,7 +132,7 @@ def _restore_streamed_calls(operation: Operation, span: SpanView) -> None:
         if call["name"]
     ]
     if operation.output[0].parts:
-        operation.output[0].finish_reason = None  # it says "stop", whatever the chunks said
+        operation.output[0].finish_reason = None  # it says "stop", whatever the chunks had
         operation.finish_reasons = ["tool_calls"]
 
 

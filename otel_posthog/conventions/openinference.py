@@ -175,19 +175,19 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     )
     if operation.kind == "embedding":
         operation.input = _embedded(attributes) or operation.input
-    given = attributes.take(_any, "input.value")
-    answered = attributes.take(_any, "output.value")
+    input = attributes.take(_any, "input.value")
+    output = attributes.take(_any, "output.value")
     attributes.drop("input.mime_type", "output.mime_type")
-    if operation.input is None and given is not None:
-        _read_input(operation, parse_json(given))
-    elif isinstance(given, str) and _is_fuller(given, operation.input or []):
-        _take_fuller_input(operation, parse_json(given))
-    elif operation.tools is None and isinstance(given, str) and '"tools"' in given:
-        _read_tools(operation, parse_json(given))
+    if operation.input is None and input is not None:
+        _read_input(operation, parse_json(input))
+    elif isinstance(input, str) and _is_fuller(input, operation.input or []):
+        _take_fuller_input(operation, parse_json(input))
+    elif operation.tools is None and isinstance(input, str) and '"tools"' in input:
+        _read_tools(operation, parse_json(input))
     if operation.kind == "embedding":
         return  # what an embedding answers are numbers
-    if answered is not None and _lacks_of_the_answer(operation):
-        _read_output(operation, answered)
+    if output is not None and _lacks_of_the_answer(operation):
+        _read_output(operation, output)
 
 
 def _is_fuller(request: str, flattened: list[Message]) -> bool:
@@ -213,20 +213,20 @@ def _size(messages: list[Message] | None) -> int:
     return sum(len(message.parts) for message in messages or ())
 
 
-def _read_input(operation: Operation, given: Json) -> None:
-    if looks_like_request(given):
-        read_request(operation, given)
-    elif operation.kind == "embedding" and isinstance(given, dict) and len(given) == 1:
-        given = next(iter(given.values()))  # the arguments of the function that embeds: {"query": "…"}
-        operation.input = messages_of(given) if isinstance(given, (str, list)) else None
+def _read_input(operation: Operation, input: Json) -> None:
+    if looks_like_request(input):
+        read_request(operation, input)
+    elif operation.kind == "embedding" and isinstance(input, dict) and len(input) == 1:
+        input = next(iter(input.values()))  # the arguments of the function that embeds: {"query": "…"}
+        operation.input = messages_of(input) if isinstance(input, (str, list)) else None
     operation.input = operation.input or [
-        Message("user", [Text(given if isinstance(given, str) else orjson.dumps(given, default=str).decode())])
+        Message("user", [Text(input if isinstance(input, str) else orjson.dumps(input, default=str).decode())])
     ]
 
 
-def _read_tools(operation: Operation, given: Json) -> None:
-    if isinstance(given, dict) and isinstance(given.get("tools"), list):
-        operation.tools = tools_of([tool for tool in given["tools"] if isinstance(tool, dict)])
+def _read_tools(operation: Operation, input: Json) -> None:
+    if isinstance(input, dict) and isinstance(input.get("tools"), list):
+        operation.tools = tools_of([tool for tool in input["tools"] if isinstance(tool, dict)])
 
 
 def _lacks_of_the_answer(operation: Operation) -> bool:
@@ -234,8 +234,8 @@ def _lacks_of_the_answer(operation: Operation) -> bool:
     return operation.output is None or not operation.finish_reasons or usage is None or usage.cache_read is None
 
 
-def _read_output(operation: Operation, answered: Any) -> None:
-    decoded = parse_json(answered)
+def _read_output(operation: Operation, output: Any) -> None:
+    decoded = parse_json(output)
     if operation.output is None or isinstance(decoded, dict):
         read_response(operation, decoded)
     raw = decoded.get("raw") if isinstance(decoded, dict) else None
@@ -243,7 +243,7 @@ def _read_output(operation: Operation, answered: Any) -> None:
         # smolagents: the provider's answer, as the repr of the client's object
         with suppress(ConversionError):
             read_response(operation, repr_value(raw))
-    operation.output = operation.output or messages_of(answered, "assistant")
+    operation.output = operation.output or messages_of(output, "assistant")
 
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
@@ -296,22 +296,22 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
     if operation.kind == "rerank":
         documents = documents_of(attributes, "reranker.output_documents.")
         query = attributes.take(to_str, "reranker.query")
-        given = documents_of(attributes, "reranker.input_documents.")
-        if query is not None or given is not None:
-            operation.input_state = {"query": query, "documents": given}
+        input = documents_of(attributes, "reranker.input_documents.")
+        if query is not None or input is not None:
+            operation.input_state = {"query": query, "documents": input}
     value = value_of(attributes, "input")
     if operation.input_state is None:
         operation.input_state = arguments_of(value) if operation.kind == "tool" else value
     answer = value_of(attributes, "output")
     operation.output_state = documents if documents is not None else answer
     attributes.drop("input.mime_type", "output.mime_type")
-    # Chains repeat the messages of the calls below them; their own state is what they were given and gave back.
-    given_messages = _messages(attributes, "llm.input_messages.")
-    answer_messages = _messages(attributes, "llm.output_messages.")
+    # Chains repeat the messages of the calls below them; their own input and output are elsewhere.
+    input_messages = _messages(attributes, "llm.input_messages.")
+    output_messages = _messages(attributes, "llm.output_messages.")
     if operation.input_state is None:
-        operation.input = given_messages
+        operation.input = input_messages
     if operation.output_state is None:
-        operation.output = answer_messages
+        operation.output = output_messages
 
 
 def _any(value: Any) -> Any:

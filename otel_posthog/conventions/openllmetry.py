@@ -30,8 +30,8 @@ from otel_posthog.conventions._tools import tools_of
 KINDS: dict[str, Kind] = {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"}
 
 # What a decorated function got and gave. Instrumentations of frameworks write the same again under the other names.
-_GIVEN = ("traceloop.entity.input", "gen_ai.task.input", "gen_ai.tool.call.arguments")
-_RETURNED = ("traceloop.entity.output", "gen_ai.task.output", "gen_ai.tool.call.result")
+_INPUTS = ("traceloop.entity.input", "gen_ai.task.input", "gen_ai.tool.call.arguments")
+_OUTPUTS = ("traceloop.entity.output", "gen_ai.task.output", "gen_ai.tool.call.result")
 
 # What frameworks put around a value: its key, then the keys that are with it.
 _ENVELOPES: tuple[tuple[str, frozenset[str]], ...] = (
@@ -101,15 +101,15 @@ def _kind(attributes: Attributes) -> Kind:
 
 
 def _read_states(operation: Operation, attributes: Attributes) -> None:
-    given, returned = _entity(attributes, _GIVEN), _entity(attributes, _RETURNED)
-    if isinstance(returned, dict) and {"tool_name", "raw_output"} <= returned.keys():  # LlamaIndex
+    input, output = _entity(attributes, _INPUTS), _entity(attributes, _OUTPUTS)
+    if isinstance(output, dict) and {"tool_name", "raw_output"} <= output.keys():  # LlamaIndex
         operation.kind = "tool"
-        operation.name = string(returned["tool_name"]) or operation.name
-        returned = returned["raw_output"]
-    if operation.kind == "embedding" and isinstance(given, dict):
-        given = next((given[name] for name in _TEXTS_TO_EMBED if given.get(name)), given)
-    operation.input_state = given
-    operation.output_state = None if _is_vectors(returned) else returned
+        operation.name = string(output["tool_name"]) or operation.name
+        output = output["raw_output"]
+    if operation.kind == "embedding" and isinstance(input, dict):
+        input = next((input[name] for name in _TEXTS_TO_EMBED if input.get(name)), input)
+    operation.input_state = input
+    operation.output_state = None if _is_vectors(output) else output
 
 
 def _is_vectors(value: Json) -> bool:
@@ -185,10 +185,10 @@ def _read_crew(operation: Operation, attributes: Attributes) -> None:
         operation.name = f"{agent}.task" if isinstance(agent, str) and agent else "task"
     else:
         operation.name = operation.name or attributes.take(to_str, "crewai.crew.name")
-    asked = attributes.take(to_str, "crewai.task.description")
-    answered = attributes.take(to_str, "crewai.crew.result")
-    operation.input_state = asked if operation.input_state is None else operation.input_state
-    operation.output_state = answered if operation.output_state is None else operation.output_state
+    description = attributes.take(to_str, "crewai.task.description")
+    result = attributes.take(to_str, "crewai.crew.result")
+    operation.input_state = description if operation.input_state is None else operation.input_state
+    operation.output_state = result if operation.output_state is None else operation.output_state
 
 
 def _read_association(operation: Operation, attributes: Attributes) -> None:

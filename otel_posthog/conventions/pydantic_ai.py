@@ -97,9 +97,9 @@ def _read_events(operation: Operation, attributes: Attributes, name: str) -> Non
     if not isinstance(listed, list):
         return
     events = [EventView(str(e.get("event.name") or ""), {}, e) for e in listed if isinstance(e, dict)]
-    given, answered = legacy_messages(events)
-    operation.input = operation.input or given or None
-    operation.output = operation.output or answered or None
+    input, output = legacy_messages(events)
+    operation.input = operation.input or input or None
+    operation.output = operation.output or output or None
 
 
 def _read_logfire(operation: Operation, span: SpanView, attributes: Attributes) -> None:

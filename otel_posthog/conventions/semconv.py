@@ -261,8 +261,8 @@ def text_or_structure(value: Any) -> Any:
 
 def _holds(messages: list[Message] | None, system: list[Message]) -> bool:
     """Whether the system prompt is among the messages already (OpenLIT writes it twice)."""
-    said = {text_in([p.text for p in m.parts if hasattr(p, "text")]) for m in messages or () if m.role == "system"}
-    return all(text_in([p.text for p in m.parts if hasattr(p, "text")]) in said for m in system)
+    known = {text_in([p.text for p in m.parts if hasattr(p, "text")]) for m in messages or () if m.role == "system"}
+    return all(text_in([p.text for p in m.parts if hasattr(p, "text")]) in known for m in system)
 
 
 def _messages(operation: Operation, attributes: Attributes, names: tuple[str, ...], role: str) -> list[Message] | None:

@@ -116,11 +116,11 @@ def _read_usage(operation: Operation, attributes: Attributes) -> None:
     usage = take_usage(attributes, ("ai.usage.",))
     usage.input = embedded if usage.input is None else usage.input
     metadata = decoded(attributes.peek("ai.response.providerMetadata"))
-    said = _said_by_providers(metadata)
+    counts = _counts_of_providers(metadata)
     operation.cost = _charged(metadata)
     # Since version 6 the input is a total with details; before, it was the provider's own number.
-    usage.cache_inside = usage.uncached is not None or _CACHE_OUTSIDE.isdisjoint((operation.provider, *said))
-    for details in said.values():
+    usage.cache_inside = usage.uncached is not None or _CACHE_OUTSIDE.isdisjoint((operation.provider, *counts))
+    for details in counts.values():
         for field in _DETAILS:
             if getattr(usage, field) is None:
                 setattr(usage, field, getattr(details, field))
@@ -139,15 +139,15 @@ def _charged(metadata: Json) -> Cost | None:
     return None
 
 
-def _said_by_providers(metadata: Json) -> dict[str, Usage]:
+def _counts_of_providers(metadata: Json) -> dict[str, Usage]:
     """What ``{"anthropic": {"usage": {…}, "cacheReadInputTokens": 2048}}`` counts, by provider."""
-    said: dict[str, Usage] = {}
+    counts: dict[str, Usage] = {}
     for provider, details in metadata.items() if isinstance(metadata, Mapping) else ():
         if isinstance(details, Mapping):
             counted = details.get("usage")
             named = {_DETAIL_NAMES.get(name) or name: count for name, count in details.items()}
-            said[provider] = usage_of({**named, **(counted if isinstance(counted, Mapping) else {})})
-    return said
+            counts[provider] = usage_of({**named, **(counted if isinstance(counted, Mapping) else {})})
+    return counts
 
 
 def _read_metadata(operation: Operation, attributes: Attributes) -> None:
@@ -178,8 +178,8 @@ def attributes_tags(value: Any) -> list[str] | None:
 
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:
-    given = attributes.take(structure_or_cut, "ai.prompt.messages")
-    operation.input = messages_of(given)
+    messages = attributes.take(structure_or_cut, "ai.prompt.messages")
+    operation.input = messages_of(messages)
     prompt = attributes.take(decoded, "ai.prompt")
     if operation.input is None and prompt is not None:
         operation.input = _prompt(prompt)

@@ -109,6 +109,7 @@ class Observer(SpanProcessor):
             "with_content": wire.with_content,
             "with_user": wire.with_user,
             "repeated": wire.repeated,
+            "otlp_requests": wire.otlp_requests,
             "requests": dict(wire.requests),
             "without_event": len(self.ai_span_ids - wire.spans),
             "clients": [name for name, module in _CLIENT_MODULES.items() if module in sys.modules],

@@ -6,6 +6,7 @@ Kept are counts and ids, never content.
 from __future__ import annotations
 
 import http.client
+import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ import orjson
 _CAPTURE_PATHS = ("/batch", "/capture", "/i/v0/e", "/i/v0/ai/batch", "/i/v1/ai/events", "/i/v1/analytics/events")
 _OTLP_PATH = "/i/v0/ai/otel"
 _LONGEST_BODY = 32 * 1024 * 1024  # bytes
+_SDK_INFO = re.compile(rb"posthog-sdk-info: *([\w.-]+)", re.IGNORECASE)
+_USER_AGENT = re.compile(rb"user-agent: *([\w.-]+)", re.IGNORECASE)
+_OURS = b"otel-posthog/"  # in the header User-Agent
 _CONTENT = ("$ai_input", "$ai_output_choices", "$ai_input_state", "$ai_output_state")
 
 
@@ -30,6 +34,7 @@ class Wire:
     with_content: int = 0
     with_user: int = 0
     repeated: int = 0
+    otlp_requests: int = 0
     requests: Counter[str] = field(default_factory=Counter)  # by host and status
     spans: set[str] = field(default_factory=set)
     _uuids: set[str] = field(default_factory=set)
@@ -38,7 +43,7 @@ class Wire:
         """Start from zero."""
         for counter in (self.events, self.others, self.requests, self.spans, self._uuids):
             counter.clear()
-        self.with_content = self.with_user = self.repeated = 0
+        self.with_content = self.with_user = self.repeated = self.otlp_requests = 0
 
     def record(self, host: str, path: str, status: int, sent: bytes) -> None:
         """A request that was answered; ``sent`` is all of it, headers included."""
@@ -50,7 +55,7 @@ class Wire:
             return
         head, _, body = sent.partition(b"\r\n\r\n")
         if bare.endswith(_OTLP_PATH):
-            self.others["an OTLP exporter to PostHog"] += 1
+            self.otlp_requests += 1
             return
         for event in _events_of(_decoded(head.lower(), body)):
             self._record_event(event, head)
@@ -59,9 +64,8 @@ class Wire:
         name, properties = str(event.get("event")), event.get("properties")
         if not name.startswith("$ai_") or not isinstance(properties, Mapping):
             return
-        library = str(properties.get("$lib") or "")
-        if library and library != "otel-posthog" and b"otel-posthog" not in head:
-            self.others[library] += 1
+        if _OURS not in head:
+            self.others[_library(head, properties)] += 1
             return
         uuid = str(event.get("uuid"))
         self.repeated += uuid in self._uuids
@@ -74,6 +78,12 @@ class Wire:
         self.with_user += properties.get("$process_person_profile") is not False
         if name in ("$ai_generation", "$ai_embedding"):
             self.with_content += any(key in properties for key in _CONTENT)
+
+
+def _library(head: bytes, properties: Mapping[str, Any]) -> str:
+    """The library that sent an event: PostHog's SDKs name themselves in a property or a header."""
+    header = _SDK_INFO.search(head) or _USER_AGENT.search(head)
+    return str(properties.get("$lib") or (header[1].decode() if header else "another library"))
 
 
 def _decoded(head: bytes, body: bytes) -> bytes:

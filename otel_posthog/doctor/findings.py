@@ -110,6 +110,9 @@ def check_events(setup: Setup, seen: Report) -> Iterator[Line]:
     for library, count in sorted(seen["other_libraries"].items()):
         text = f"{library} sent {_events(count)} to PostHog as well: calls are counted twice."
         yield Line("events", "warning", text, "keep one of the two, see docs/troubleshooting.md")
+    if seen["otlp_requests"]:
+        text = "Spans are sent to PostHog's OTLP endpoint as well: calls are counted twice."
+        yield Line("events", "warning", text, "remove the OTLP exporter to PostHog")
     if seen["killed"]:
         text = f"{seen['killed']} of {seen['processes']} processes ended abruptly; the counts may be too low."
         yield Line("events", "warning", text, "end the app with SIGINT, or let it handle SIGTERM")

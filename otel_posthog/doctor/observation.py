@@ -69,7 +69,7 @@ def merged(reports: Sequence[Report]) -> Report:
     together["foreign_provider"] = None
     for name in ("started", "ended", "events", "other_libraries", "requests", "messages"):
         together[name] = sum((Counter(report[name]) for report in reports), Counter[str]())
-    for name in ("with_content", "with_user", "repeated", "without_event"):
+    for name in ("with_content", "with_user", "repeated", "otlp_requests", "without_event"):
         together[name] = sum(report[name] for report in reports)
     for name in ("providers", "stats"):
         together[name] = [item for report in reports for item in report[name]]
