@@ -66,8 +66,8 @@ def test_an_app_that_works(posthog: LocalPostHog) -> None:
         "info: my.app: 1 started, 1 ended, 1 AI (read as semconv).",
         "ok: 1 event accepted, 1 delivered, 0 dropped, 0 pending.",
         "ok: Sent: 1 $ai_generation.",
-        "ok: 1 of 1 calls have prompts or answers.",
-        "ok: 1 of 1 events have a user.",
+        "ok: my.app: 1 of 1 calls have prompts or answers.",
+        "ok: 1 of 1 events have a user: ada.",
     ]
     assert len(posthog.events()) == 1
 
@@ -144,14 +144,14 @@ MISTAKES = [
         "no content and no user",
         CONFIGURE + CALL + "call()",
         [
-            "warning: 0 of 1 calls have prompts or answers.",
+            "warning: my.app: 0 of 1 calls have prompts or answers.",
             "info: 0 of 1 events have a user. → with otel_posthog.context(distinct_id=…), or set user.id on a span",
         ],
     ),
     (
         "content is off",
         "import otel_posthog\notel_posthog.configure(capture_content=False)\n" + CALL + f"call({TEXT})",
-        ["warning: 0 of 1 calls have prompts or answers."],
+        ["warning: my.app: 0 of 1 calls have prompts or answers."],
     ),
     (
         "sent twice",
@@ -234,6 +234,17 @@ def test_events_that_posthog_refuses_are_counted_by_reason() -> None:
     assert "info: 1 event accepted, 0 delivered, 1 dropped, 0 pending." in lines
     assert any(line.startswith("warning: 1 event dropped: ") for line in lines)
     assert any("no event was delivered: 127.0.0.1 400" in line for line in lines)
+
+
+def test_the_switch_of_an_instrumentation_that_records_no_content(posthog: LocalPostHog) -> None:
+    pytest.importorskip("opentelemetry.instrumentation.openai_v2")
+    code = CONFIGURE + CALL + "call(trace.get_tracer('opentelemetry.instrumentation.openai_v2'))"
+    expected = [
+        "warning: opentelemetry.instrumentation.openai_v2: 0 of 1 calls have prompts or answers.",
+        "warning: opentelemetry-instrumentation-openai-v2 records no prompts and answers (by default): "
+        "calls arrive without text. → export OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true",
+    ]
+    assert [line for line in observe_code(posthog, code) if "prompts" in line] == expected
 
 
 def test_a_client_whose_instrumentation_is_not_active(posthog: LocalPostHog) -> None:

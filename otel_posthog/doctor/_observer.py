@@ -27,6 +27,7 @@ from otel_posthog.processor import PostHogSpanProcessor
 
 _EVERY = 1.0  # seconds between two reports, in case the process is killed
 _MOST_MESSAGES = 50
+_MOST_USERS = 3
 # Modules of LLM clients, by the name of their distribution.
 _CLIENT_MODULES = {
     "openai": "openai",
@@ -63,7 +64,7 @@ class Observer(SpanProcessor):
         self.started: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.ai: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.ai_span_ids: set[str] = set()
+        self.ai_scopes: dict[str, str] = {}  # by span id
         self._writing = threading.Lock()
         self._is_final = False
         self.wire.reset()
@@ -88,9 +89,12 @@ class Observer(SpanProcessor):
                 reader = next((reader.name for reader in READERS if reader.matches(view)), None)
                 if reader is not None:
                     self.ai[_scope(span)][reader] += 1
-                    self.ai_span_ids.add(view.span_id)
+                    self.ai_scopes[view.span_id] = _scope(span)
         except Exception:  # the app goes on whatever a span holds
             self.ended["(unreadable)"] += 1
+
+    def _scope_of(self, span_id: str) -> str:
+        return self.ai_scopes.get(span_id, "(unknown)")
 
     def report(self, is_final: bool) -> dict[str, Any]:
         """What was seen so far. Statistics and instrumentors are looked up in memory, at the end only."""
@@ -106,12 +110,14 @@ class Observer(SpanProcessor):
             "ai": {scope: dict(readers) for scope, readers in self.ai.items()},
             "events": dict(wire.events),
             "other_libraries": dict(wire.others),
-            "with_content": wire.with_content,
-            "with_user": wire.with_user,
+            "calls": dict(Counter(self._scope_of(span_id) for span_id in wire.calls)),
+            "with_content": dict(Counter(self._scope_of(span_id) for span_id, has in wire.calls.items() if has)),
+            "users": dict(wire.users.most_common(_MOST_USERS)),
+            "with_user": sum(wire.users.values()),
             "repeated": wire.repeated,
             "otlp_requests": wire.otlp_requests,
             "requests": dict(wire.requests),
-            "without_event": len(self.ai_span_ids - wire.spans),
+            "without_event": len(self.ai_scopes.keys() - wire.spans),
             "clients": [name for name, module in _CLIENT_MODULES.items() if module in sys.modules],
             "messages": dict(self.messages.texts),
             "stats": _stats() if is_final else [],

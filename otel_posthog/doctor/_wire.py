@@ -31,8 +31,8 @@ class Wire:
 
     events: Counter[str] = field(default_factory=Counter)  # by name, of otel-posthog
     others: Counter[str] = field(default_factory=Counter)  # AI events by the other library that sent them
-    with_content: int = 0
-    with_user: int = 0
+    calls: dict[str, bool] = field(default_factory=dict)  # by span id, whether the call has content
+    users: Counter[str] = field(default_factory=Counter)  # events by distinct_id, without anonymous ones
     repeated: int = 0
     otlp_requests: int = 0
     requests: Counter[str] = field(default_factory=Counter)  # by host and status
@@ -41,9 +41,9 @@ class Wire:
 
     def reset(self) -> None:
         """Start from zero."""
-        for counter in (self.events, self.others, self.requests, self.spans, self._uuids):
+        for counter in (self.events, self.others, self.requests, self.calls, self.users, self.spans, self._uuids):
             counter.clear()
-        self.with_content = self.with_user = self.repeated = self.otlp_requests = 0
+        self.repeated = self.otlp_requests = 0
 
     def record(self, host: str, path: str, status: int, sent: bytes) -> None:
         """A request that was answered; ``sent`` is all of it, headers included."""
@@ -73,11 +73,13 @@ class Wire:
             return
         self._uuids.add(uuid)
         self.events[name] += 1
+        span_id = str(properties.get("$ai_span_id"))
         if name != "$ai_trace":  # which repeats the id of a root span
-            self.spans.add(str(properties.get("$ai_span_id")))
-        self.with_user += properties.get("$process_person_profile") is not False
+            self.spans.add(span_id)
         if name in ("$ai_generation", "$ai_embedding"):
-            self.with_content += any(key in properties for key in _CONTENT)
+            self.calls[span_id] = any(key in properties for key in _CONTENT)
+        if properties.get("$process_person_profile") is not False:
+            self.users[str(event.get("distinct_id"))] += 1
 
 
 def _library(head: bytes, properties: Mapping[str, Any]) -> str:

@@ -119,24 +119,29 @@ def check_events(setup: Setup, seen: Report) -> Iterator[Line]:
 
 
 def check_content(setup: Setup, seen: Report) -> Iterator[Line]:
-    """Whether events have text, and a user."""
-    events = seen["events"]
-    calls, total = events["$ai_generation"] + events["$ai_embedding"], sum(events.values())
-    if calls:
-        text = f"{seen['with_content']} of {calls} calls have prompts or answers."
-        yield Line("content", "ok" if seen["with_content"] == calls else "warning", text)
-    if calls and not seen["with_content"]:
-        if setup.settings is not None and not setup.settings.capture_content:
-            yield Line("content", "info", "capture_content is false.")
-        else:
-            scopes = {scope for scope, _ in seen["ai"]}
-            for name, entry in instrumentations.instrumentors().items():
-                if any(scope == entry.module or scope.startswith(entry.module + ".") for scope in scopes):
-                    yield from instrumentations.content_of(name, setup.environ)
+    """Which events have text, and a user."""
+    for scope, calls in sorted(seen["calls"].items()):
+        count = seen["with_content"][scope]
+        text = f"{scope}: {count} of {calls} calls have prompts or answers."
+        yield Line("content", "ok" if count == calls else "warning", text)
+        if not count:
+            yield from _switches(setup, scope)
+    total, users = sum(seen["events"].values()), ", ".join(sorted(seen["users"]))
     if total:
-        text = f"{seen['with_user']} of {total} events have a user."
-        fix = None if seen["with_user"] else "with otel_posthog.context(distinct_id=…), or set user.id on a span"
-        yield Line("content", "ok" if seen["with_user"] else "info", text, fix)
+        text = f"{seen['with_user']} of {total} events have a user{users and f': {users}'}."
+        fix = None if users else "with otel_posthog.context(distinct_id=…), or set user.id on a span"
+        yield Line("content", "ok" if users else "info", text, fix)
+
+
+def _switches(setup: Setup, scope: str) -> Iterator[Line]:
+    """Why the calls of a scope have no content."""
+    if setup.settings is not None and not setup.settings.capture_content:
+        source = setup.settings.sources.get("capture_content")
+        yield Line("content", "info", f"capture_content is false ({source}).")
+        return
+    for name, entry in instrumentations.instrumentors().items():
+        if scope == entry.module or scope.startswith(entry.module + "."):
+            yield from instrumentations.content_of(name, setup.environ)
 
 
 def check_messages(setup: Setup, seen: Report) -> Iterator[Line]:

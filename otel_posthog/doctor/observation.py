@@ -67,9 +67,19 @@ def merged(reports: Sequence[Report]) -> Report:
     """The sum of the reports of all processes."""
     together: Report = {"processes": len(reports), "killed": sum(not report["is_final"] for report in reports)}
     together["foreign_provider"] = None
-    for name in ("started", "ended", "events", "other_libraries", "requests", "messages"):
+    for name in (
+        "started",
+        "ended",
+        "events",
+        "other_libraries",
+        "requests",
+        "messages",
+        "calls",
+        "with_content",
+        "users",
+    ):
         together[name] = sum((Counter(report[name]) for report in reports), Counter[str]())
-    for name in ("with_content", "with_user", "repeated", "otlp_requests", "without_event"):
+    for name in ("with_user", "repeated", "otlp_requests", "without_event"):
         together[name] = sum(report[name] for report in reports)
     for name in ("providers", "stats"):
         together[name] = [item for report in reports for item in report[name]]
