@@ -45,6 +45,8 @@ class Options(TypedDict, total=False):
     on_drop: Callable[[str, str, str], object] | None
     max_batch_bytes: int | None
     max_batch_events: int | None
+    max_concurrent_requests: int | None
+    accept_empty_answers: bool | None
     historical_migration: bool | None
     capture_content: bool | None
     capture_spans: bool | None

@@ -160,7 +160,18 @@ class Settings:
         "Maximum size of a request body in bytes, before compression. PostHog refuses more than 20 MiB.",
     )
     max_batch_events: int = _option(
-        500, _checks.number(int, 1, 10_000, "events"), "Maximum number of events in a request."
+        10_000,
+        _checks.number(int, 1, 10_000, "events"),
+        "Maximum number of events in a request; usually `max_batch_bytes` is reached first.",
+    )
+    max_concurrent_requests: int = _option(
+        4, _checks.number(int, 1, 64, "requests"), "Maximum number of requests that are under way at once."
+    )
+    accept_empty_answers: bool = _option(
+        False,
+        _checks.boolean,
+        "Whether a 2xx answer without a body counts as delivered, for proxies that drop PostHog's answer. By default "
+        "such events are sent again, since the proxy may have answered by itself.",
     )
     historical_migration: bool = _option(
         False,

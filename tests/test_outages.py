@@ -137,19 +137,21 @@ def test_the_queue_is_bounded_in_bytes(posthog: LocalPostHog, app_for: MakeApp) 
     assert processor.stats().dropped == {"queue_full": 90}
 
 
-def test_after_a_wrong_key_nothing_more_is_sent_and_it_is_said_once(
-    app_for: MakeApp, caplog: pytest.LogCaptureFixture
+def test_a_key_that_is_refused_for_a_while_costs_no_event_and_is_logged_once(
+    posthog: LocalPostHog, app_for: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with LocalPostHog(api_keys=["phc_right"]) as posthog:
-        processor, tracer = app_for(posthog)
-        for _ in range(5):
-            call(tracer)
-            processor.force_flush(10_000)
-        assert [request.status for request in posthog.requests()] == [401]
-    assert processor.stats().dropped == {"unauthorized": 5}
-    (record,) = caplog.records
+    posthog.faults = [Fault.parse("401:times=2")]
+    processor, tracer = app_for(posthog)
+    for _ in range(3):
+        call(tracer)
+        processor.force_flush(100)
+    assert processor.force_flush(20_000) is True
+    assert len(posthog.events()) == 3
+    assert processor.stats().dropped == {}
+    (record, recovered) = caplog.records
     assert record.levelno == logging.ERROR
-    assert "does not know this project API key" in record.getMessage()
+    assert "does not accept this project API key" in record.getMessage()
+    assert "accepts events again" in recovered.getMessage()
     assert "phc_test" not in caplog.text
 
 
@@ -171,7 +173,7 @@ def test_flush_and_stop_return_in_time_and_say_no(posthog: LocalPostHog, app_for
 
 
 def test_a_flush_that_loses_events_says_no(posthog: LocalPostHog, app_for: MakeApp) -> None:
-    posthog.faults = [Fault.parse("403:times=1")]
+    posthog.faults = [Fault.parse("402:times=1")]
     processor, tracer = app_for(posthog)
     call(tracer)
     assert processor.force_flush(10_000) is False
@@ -322,7 +324,7 @@ def test_the_counters_as_metrics(posthog: LocalPostHog, app_for: MakeApp, monkey
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     monkeypatch.setattr("otel_posthog.metrics.get_meter", provider.get_meter)
-    posthog.faults = [Fault.parse("503:times=1"), Fault.parse("403:times=1")]
+    posthog.faults = [Fault.parse("503:times=1"), Fault.parse("402:times=1")]
     processor, tracer = app_for(posthog)
     call(tracer)
     processor.force_flush(10_000)
@@ -330,9 +332,9 @@ def test_the_counters_as_metrics(posthog: LocalPostHog, app_for: MakeApp, monkey
     processor.force_flush(10_000)
     data = reader.get_metrics_data()
     exported = {a.get("error.type"): value for a, value in points(data, "otel.sdk.exporter.span.exported")}
-    assert exported == {None: 1, "http_403": 1}
+    assert exported == {None: 1, "http_402": 1}
     requests = points(data, "otel.sdk.exporter.operation.duration")
-    assert {a["http.response.status_code"]: count for a, count in requests} == {503: 1, 403: 1, 200: 1}
+    assert {a["http.response.status_code"]: count for a, count in requests} == {503: 1, 402: 1, 200: 1}
     assert [value for _, value in points(data, "otel.sdk.processor.span.queue.capacity")] == [50_000]
     assert [value for _, value in points(data, "otel.sdk.processor.span.queue.size")] == [0]
     assert {a["otel.component.type"] for a, _ in requests} == {"posthog_span_processor"}
@@ -342,7 +344,7 @@ def test_the_counters_as_metrics(posthog: LocalPostHog, app_for: MakeApp, monkey
 def test_on_drop_is_told_of_each_event_and_its_errors_stay_here(
     posthog: LocalPostHog, app_for: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
-    posthog.faults = [Fault.parse("403")]
+    posthog.faults = [Fault.parse("402")]
     told: list[tuple[str, str, str]] = []
 
     def on_drop(name: str, uuid: str, reason: str) -> None:
@@ -353,5 +355,5 @@ def test_on_drop_is_told_of_each_event_and_its_errors_stay_here(
     call(tracer)
     processor.force_flush(10_000)
     ((name, uuid, reason),) = told
-    assert (name, len(uuid), reason) == ("$ai_generation", 36, "http_403")
+    assert (name, len(uuid), reason) == ("$ai_generation", 36, "http_402")
     assert "on_drop raised ValueError" in caplog.text

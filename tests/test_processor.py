@@ -173,13 +173,13 @@ def test_shutdown_stops_the_thread(posthog: LocalPostHog, processor_for: MakePro
 
 
 def test_stats_are_those_of_the_exporter(posthog: LocalPostHog, processor_for: MakeProcessor) -> None:
-    posthog.faults = [Fault.parse("403:times=1")]
+    posthog.faults = [Fault.parse("402:times=1")]
     processor, tracer = processor_for(posthog.url)
     for _ in range(2):
         call(tracer)
         processor.force_flush()
     stats = processor.stats()
-    assert (stats.accepted, stats.delivered, stats.dropped) == (2, 1, {"http_403": 1})
+    assert (stats.accepted, stats.delivered, stats.dropped) == (2, 1, {"http_402": 1})
 
 
 def test_an_exporter_may_be_handed_over(posthog: LocalPostHog, processor_for: MakeProcessor) -> None:

@@ -6,13 +6,15 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from typing import get_args
 from urllib.parse import urlsplit
 
 import certifi
 import requests
 
 from otel_posthog._checks import without_credentials
-from otel_posthog.delivery.endpoints import CHAINS, Endpoint
+from otel_posthog._options import Endpoint
+from otel_posthog.delivery.protocols import CaptureProtocol, protocols
 from otel_posthog.doctor._http import TIMEOUT, Answer, Client, reason_of
 from otel_posthog.doctor._report import Line, Setup
 from otel_posthog.settings import Settings
@@ -64,8 +66,9 @@ def check_endpoints(setup: Setup) -> Iterator[Line]:
     if settings is None:
         return
     client = Client(settings)
+    own = protocols(settings.endpoint)
     served = []
-    for endpoint in CHAINS[settings.endpoint]:
+    for endpoint in own:
         answer = _ask(client, settings, endpoint)
         fault = fault_of(settings.host, endpoint.path, answer)
         if fault is not None:
@@ -74,20 +77,20 @@ def check_endpoints(setup: Setup) -> Iterator[Line]:
         if answer.status not in (404, 405):
             served.append(endpoint)
     if not served:
-        paths = " and ".join(endpoint.path for endpoint in CHAINS[settings.endpoint])
+        paths = " and ".join(endpoint.path for endpoint in own)
         fix = "check the path of POSTHOG_HOST, and that the proxy forwards these paths with their method"
         yield Line("endpoints", "fault", f"{settings.host} does not serve {paths}.", fix)
         return
     paths, size = " and ".join(endpoint.path for endpoint in served), _size(served[0].max_event_bytes)
     yield Line("endpoints", "ok", f"{settings.host} serves {paths}: events of up to {size}.")
-    others = [endpoint for chain in CHAINS.values() for endpoint in chain if endpoint not in CHAINS[settings.endpoint]]
+    others = [endpoint for name in get_args(Endpoint) for endpoint in protocols(name) if endpoint not in own]
     for endpoint in dict.fromkeys(others):
         answer = _ask(client, settings, endpoint)
         state = "not served" if answer.status in (404, 405) or answer.error or answer.is_web_page else "served as well"
         yield Line("endpoints", "info", f"{endpoint.path}: {state}.")
 
 
-def _ask(client: Client, settings: Settings, endpoint: Endpoint) -> Answer:
+def _ask(client: Client, settings: Settings, endpoint: CaptureProtocol) -> Answer:
     return client.post(settings.host + endpoint.path, {"api_key": settings.api_key, "batch": []}, settings.api_key)
 
 

@@ -1,4 +1,4 @@
-"""Capture clients that are closed after the test, once their books have been looked at."""
+"""Deliveries whose books are checked after the test."""
 
 from __future__ import annotations
 
@@ -8,31 +8,43 @@ from typing import Any
 import pytest
 
 from otel_posthog import Settings
-from otel_posthog.delivery import CaptureClient, Ledger
-from otel_posthog.delivery.delivery import Shrink
-from tests.support.captured import KEY, Delivery
+from otel_posthog.delivery import Delivery, Ledger
+from otel_posthog.delivery.attempts import Shrink
+from tests.support.captured import KEY, Answer, CountedDelivery, Post, make_post, ok
+
+
+def assert_balanced(delivery: Delivery) -> None:
+    stats = delivery.stats()
+    assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.pending
+    assert stats.pending == stats.spooled
+
+
+@pytest.fixture
+def post() -> Iterator[Callable[..., Post]]:
+    """Makes a Delivery over a fake transport and clock; at the end nothing may be pending, but for what is on disk."""
+    made: list[Post] = []
+
+    def make(answer: Answer = ok, **options: Any) -> Post:
+        made.append(make_post(answer, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.delivery.shutdown(1)
+        assert_balanced(one.delivery)
 
 
 @pytest.fixture
 def deliver_to() -> Iterator[Callable[..., Delivery]]:
-    """Makes a client for a host; at the end nothing may be pending: every event is delivered or has a reason.
-
-    With ``may_leave`` some may stay in the spool.
-    """
+    """Makes a Delivery to a host over real HTTP, with real threads."""
     made: list[Delivery] = []
-    leaving: list[Delivery] = []
 
-    def make(host: str, shrink: Shrink | None = None, may_leave: bool = False, **options: Any) -> Delivery:
-        ledger = Ledger()
+    def make(host: str, shrink: Shrink | None = None, **options: Any) -> Delivery:
         settings = Settings.load({}, **{"api_key": KEY, "host": host, **options})
-        made.append(Delivery(CaptureClient(settings, ledger, shrink), ledger))
-        if may_leave:
-            leaving.append(made[-1])
+        made.append(CountedDelivery(settings, Ledger(settings.on_drop), shrink))
         return made[-1]
 
     yield make
     for delivery in made:
-        delivery.client.close()
-        stats = delivery.stats
-        assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.pending
-        assert delivery in leaving or stats.pending == 0
+        delivery.shutdown(1)
+        assert_balanced(delivery)

@@ -1,12 +1,9 @@
-"""Encoded events, and batches of them that no limit refuses.
-
-Every event is encoded once. Sizes are exact, splitting is slicing, and a retry sends the same event bytes.
-"""
+"""Events as JSON, encoded once: sizes are exact, splitting a request is slicing, and a retry sends the same bytes."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Protocol
@@ -17,22 +14,22 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 # PostHog's JSON parser (serde_json) refuses a request that nests deeper than 127 levels.
 _DEEPEST = 125
 _DEEPEST_VALUE = 100
-_MOST_VALUES = 50_000  # of one property on the slow way: a value that holds itself twice doubles at every level
+_MOST_VALUES = 50_000  # per property in the slow path: a value that contains itself twice doubles at every level
 _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """An event as JSON, with what is needed to speak of it."""
+class EncodedEvent:
+    """An event as JSON, with the name and uuid that logs and counters use."""
 
     name: str
     uuid: str
     body: bytes
 
 
-class Capturable(Protocol):
-    """What an event has to have; ``timestamp`` is RFC 3339 in UTC."""
+class Event(Protocol):
+    """The fields of an event; ``timestamp`` is RFC 3339 in UTC."""
 
     @property
     def name(self) -> str: ...
@@ -46,8 +43,7 @@ class Capturable(Protocol):
     def properties(self) -> dict[str, Any]: ...
 
 
-# Version 1: fields of their own, which PostHog writes back into the properties, and their types. A wrong type would
-# refuse the whole batch.
+# Version 1 has these as fields of their own, strictly typed: a wrong type fails the whole batch.
 _FIELDS = {"session_id": "$session_id", "window_id": "$window_id"}
 _EVENT_OPTIONS: dict[str, tuple[str, type]] = {
     "cookieless_mode": ("$cookieless_mode", bool),
@@ -57,7 +53,7 @@ _EVENT_OPTIONS: dict[str, tuple[str, type]] = {
 }
 
 
-def encode(event: Capturable, version: int = 0) -> Encoded:
+def encode(event: Event, version: int = 0) -> EncodedEvent:
     """An event of the capture API: ``{event, uuid, distinct_id, timestamp, properties}``.
 
     ``version`` 1 has ``session_id``, ``window_id`` and ``options`` beside the properties.
@@ -71,18 +67,18 @@ def encode(event: Capturable, version: int = 0) -> Encoded:
         "properties": event.properties,
     }
     if version == 1:
-        captured |= _beside(event.properties)
+        captured |= _v1_fields(event.properties)
     try:
         body = orjson.dumps(captured, default=_plain, option=_OPTIONS)
         if _is_too_deep(body):
             body = orjson.dumps(_cleaned(captured))
-    except Exception:  # orjson refuses a value, or an object raises while it is looked at
+    except Exception:  # orjson refuses a value, or an object raises while it is read
         body = orjson.dumps(_cleaned(captured))
-    return Encoded(event.name, event.uuid, body)
+    return EncodedEvent(event.name, event.uuid, body)
 
 
-def _beside(given: Mapping[str, Any]) -> dict[str, Any]:
-    properties = dict(given)
+def _v1_fields(original: Mapping[str, Any]) -> dict[str, Any]:
+    properties = dict(original)
     fields: dict[str, Any] = {}
     for name, written in _FIELDS.items():
         value = properties.pop(written, None)
@@ -96,13 +92,13 @@ def _beside(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_too_deep(body: bytes) -> bool:
-    """Brackets in texts count too, so it may say yes for no reason, but never no."""
+    """Brackets inside strings count too, so this may be a false positive, never a false negative."""
     brackets = body.translate(None, _NO_BRACKETS)
     return len(brackets) > _DEEPEST and max(accumulate(map(_STEPS.__getitem__, brackets))) > _DEEPEST
 
 
 def _plain(value: Any) -> Any:
-    """What orjson does not know, as something that it knows."""
+    """Convert a type orjson does not support to one it does."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _bytes(bytes(value))
     if isinstance(value, Mapping):
@@ -120,14 +116,14 @@ def _bytes(value: bytes) -> str:
 
 
 def _cleaned(captured: dict[str, Any]) -> dict[str, Any]:
-    """The event as JSON can hold it; each property by itself, so that a bad one costs no other."""
+    """The event with what JSON cannot hold replaced; each property separately, so that a bad one costs no other."""
     properties = {_Cleaner().key(name): _Cleaner().clean(value) for name, value in captured["properties"].items()}
     return {**{name: _Cleaner().clean(captured[name]) for name in captured if name != "properties"},
             "properties": properties}  # fmt: skip
 
 
 class _Cleaner:
-    """The slow way: value by value, each as orjson would have written it, or what can be said of it instead."""
+    """The slow path: value by value, each as orjson would write it, or a replacement."""
 
     def __init__(self) -> None:
         self._left = _MOST_VALUES
@@ -138,7 +134,7 @@ class _Cleaner:
             return "…"
         try:
             return self._clean(value, depth)
-        except Exception:  # an object that raises when it is looked at
+        except Exception:  # an object that raises when it is read
             return f"<{type(value).__name__}>"
 
     def _clean(self, value: Any, depth: int) -> Any:
@@ -166,26 +162,6 @@ class _Cleaner:
 
 
 def _shallow(value: Any) -> Any:
-    """As :func:`_plain`, for one value: what a foreign collection holds is cleaned by itself."""
+    """As :func:`_plain`, for one value; the items of a foreign collection are cleaned separately."""
     plain = _plain(value)
     return [_Cleaner().clean(item, _DEEPEST_VALUE - 1) for item in plain] if isinstance(plain, list) else plain
-
-
-def batches(events: Iterable[Encoded], max_events: int, max_bytes: int) -> Iterator[list[Encoded]]:
-    """The events in order, in lists of at most ``max_events`` and, if it is more than one, ``max_bytes`` of JSON.
-
-    No list holds a uuid twice: version 1 refuses such a batch.
-    """
-    batch: list[Encoded] = []
-    size = 0
-    uuids: set[str] = set()
-    for event in events:
-        added = len(event.body) + 1  # the comma
-        if batch and (len(batch) >= max_events or size + added > max_bytes or event.uuid in uuids):
-            yield batch
-            batch, size, uuids = [], 0, set()
-        batch.append(event)
-        uuids.add(event.uuid)
-        size += added
-    if batch:
-        yield batch

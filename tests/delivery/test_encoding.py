@@ -1,4 +1,4 @@
-"""Encoding: any value becomes JSON that PostHog takes. Batching: order, counts and bytes."""
+"""Encoding: any value becomes JSON that PostHog takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
-from itertools import count, pairwise
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_posthog.delivery import Encoded, encode
-from otel_posthog.delivery.batches import batches
+from otel_posthog.delivery import EncodedEvent, encode
 from otel_posthog.local.contract import endpoint_of, judge
 from tests.support.captured import KEY, made_event, properties_of
 
@@ -108,7 +106,7 @@ def twice_circular_list() -> list[Any]:
     return value
 
 
-def assert_posthog_takes(event: Encoded) -> None:
+def assert_posthog_takes(event: EncodedEvent) -> None:
     body = b'{"api_key":"' + KEY.encode() + b'","batch":[' + event.body + b"]}"
     endpoint = endpoint_of("/batch/")
     assert endpoint is not None
@@ -249,59 +247,3 @@ def test_an_object_that_raises_costs_no_more_than_its_own_value(value: Any) -> N
     event = encode(made_event(value=value, kept=1))
     assert properties_of(event)["kept"] == 1
     assert_posthog_takes(event)
-
-
-_numbers = count()
-
-
-def small(size: int) -> Encoded:
-    return Encoded("e", str(next(_numbers)), b"x" * size)
-
-
-def test_a_batch_holds_no_uuid_twice() -> None:
-    one, other = small(1), small(1)
-    assert list(batches([one, other, one, one], 10, 100)) == [[one, other], [one], [one]]
-
-
-def test_no_events_are_no_batch() -> None:
-    assert list(batches([], 10, 100)) == []
-
-
-@pytest.mark.parametrize(
-    ("events", "most", "sizes"), [(10, 10, [10]), (11, 10, [10, 1]), (5, 2, [2, 2, 1]), (3, 1, [1] * 3)]
-)
-def test_batches_by_count(events: int, most: int, sizes: list[int]) -> None:
-    assert [len(batch) for batch in batches([small(1) for _ in range(events)], most, 10**6)] == sizes
-
-
-@pytest.mark.parametrize(
-    ("bodies", "most", "sizes"),
-    [
-        ([9, 9], 20, [2]),  # two bodies and two commas: exactly the limit
-        ([9, 10], 20, [1, 1]),
-        ([9, 9, 9], 20, [2, 1]),
-        ([100, 9, 9], 20, [1, 2]),  # too large by itself: alone, its neighbours go on
-        ([9, 100, 9], 20, [1, 1, 1]),
-    ],
-)
-def test_batches_by_bytes(bodies: list[int], most: int, sizes: list[int]) -> None:
-    assert [len(batch) for batch in batches(map(small, bodies), 100, most)] == sizes
-
-
-@given(st.lists(st.integers(0, 50).map(small)), st.integers(1, 8), st.integers(1, 120))
-def test_batches_keep_all_events_in_order_within_the_limits(events: list[Encoded], most: int, size: int) -> None:
-    made = list(batches(events, most, size))
-    assert [event for batch in made for event in batch] == events
-    for batch in made:
-        assert 1 <= len(batch) <= most
-        assert len(batch) == 1 or len(b",".join(event.body for event in batch)) <= size
-
-
-@given(st.lists(st.integers(0, 50).map(small)), st.integers(1, 8), st.integers(1, 120))
-def test_a_batch_ends_only_where_the_next_event_would_break_a_limit(
-    events: list[Encoded], most: int, size: int
-) -> None:
-    made = list(batches(events, most, size))
-    for batch, following in pairwise(made):
-        together = sum(len(event.body) + 1 for event in [*batch, following[0]])
-        assert len(batch) == most or together > size

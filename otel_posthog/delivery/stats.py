@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 logger = logging.getLogger("otel_posthog")
 
-_REPEAT_AFTER = 60.0  # seconds between two warnings of the same kind
+_REPEAT_AFTER = 60.0  # seconds between two log records of the same kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +43,43 @@ OnRequest = Callable[[str, float], object]
 class Ledger:
     """Thread-safe counters, and the rate-limited log that goes with them.
 
-    ``on_drop`` is called with event name, uuid and reason of each event that is lost, ``on_request`` with the answer
-    and the seconds of each request.
+    Args:
+        on_drop: called with event name, uuid and reason of each dropped event.
+        on_request: called with the answer's status (or the reason for none) and the seconds of each request.
+        monotonic: the clock by which log records are limited to one a minute for each kind.
+
+    Both callbacks may raise, ``SystemExit`` included; that is logged.
     """
 
-    def __init__(self, on_drop: OnDrop | None = None, on_request: OnRequest | None = None) -> None:
-        self._on_drop = on_drop
-        self.on_request = on_request
-        self.after_fork()
-
-    def after_fork(self) -> None:
-        """In a child: its own counters, and no lock that was held when it was forked."""
-        self._lock = threading.RLock()  # a signal handler may come in between
+    def __init__(
+        self,
+        on_drop: OnDrop | None = None,
+        on_request: OnRequest | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._on_drop, self._on_request, self._monotonic = on_drop, on_request, monotonic
+        self._lock = threading.RLock()  # a signal handler may interrupt its holder
         self._accepted = self._delivered = self._retries = self._bytes = 0
         self._dropped: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
-        self._warned: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def accepted(self, count: int) -> None:
-        """Events handed over for delivery."""
+        """Count events handed over for delivery."""
         with self._lock:
             self._accepted += count
 
     def delivered(self, count: int) -> None:
-        """Events that PostHog has taken."""
+        """Count events that PostHog accepted."""
         with self._lock:
             self._delivered += count
 
     def record_drop(
         self, reason: str, count: int, detail: str | None = None, events: Sequence[tuple[str, str]] = ()
     ) -> None:
-        """Events that are lost, and why; logged once a minute for each reason, unless there is no ``detail``.
+        """Count accepted events that will not be delivered; ``events`` are their names and uuids, where known.
 
-        ``events`` are their names and uuids, where they are known.
+        ``detail`` is logged once a minute for each reason; without it nothing is logged.
         """
         with self._lock:
             self._dropped[reason] += count
@@ -83,31 +87,32 @@ class Ledger:
             for name, uuid in events:
                 try:
                     self._on_drop(name, uuid, reason)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     self.warn("on_drop", f"on_drop raised {type(error).__name__}")
-        if detail is None:
-            return
-        noun = "event" if count == 1 else "events"
-        self.warn(f"dropped:{reason}", f"{count} {noun} not sent to PostHog: {detail}")
+        if detail is not None:
+            noun = "event" if count == 1 else "events"
+            self.warn(f"dropped:{reason}", f"{count} {noun} not sent to PostHog: {detail}")
 
-    def request(self, status: str, size: int, retry: bool, seconds: float = 0.0) -> None:
-        """A request that was sent: its answer, the size of its body in bytes, whether it repeats an earlier one, and
-        how long it took."""
+    def request(self, status: str, size: int, retry: bool, seconds: float) -> None:
+        """Count a request: its answer, the size of its body in bytes, whether it is a retry, its duration."""
         with self._lock:
             self._requests[status] += 1
             self._bytes += size
             self._retries += retry
-        if self.on_request is not None:
-            self.on_request(status, seconds)
+        if self._on_request is not None:
+            try:
+                self._on_request(status, seconds)
+            except (Exception, SystemExit) as error:
+                self.warn("on_request", f"on_request raised {type(error).__name__}")
 
     def warn(self, kind: str, message: str, level: int = logging.WARNING) -> None:
         """Log, at most once a minute for each kind."""
-        now = time.monotonic()
+        now = self._monotonic()
         with self._lock:
-            last = self._warned.get(kind)
+            last = self._logged.get(kind)
             if last is not None and now - last < _REPEAT_AFTER:
                 return
-            self._warned[kind] = now
+            self._logged[kind] = now
         logger.log(level, "%s", message)
 
     def stats(self) -> Stats:
