@@ -91,6 +91,7 @@ class Collector:
         self._traces = Traces(settings.hold, bound)
         self._logs = LogStore(bound)
         self._memory = Memory(Sampler(settings.sample_rate, settings.sample_errors))
+        self._in_pipeline = 0  # spans whose events are being made
         self._outgoing: list[EncodedEvent] = []
         self._outgoing_since = 0.0
         # Appending to these is atomic, so a signal handler may do it at any moment.
@@ -149,8 +150,8 @@ class Collector:
     @property
     def queued(self) -> int:
         """Spans that have ended and are not handed over yet."""
-        ended = sum(1 for record in list(self._inbox) if record[0] == _END)
-        return ended + self._traces.waiting_spans + len(self._outgoing)
+        ended = sum(1 for record in list(self._inbox) if record[0] == _END and self._is_exported(record[1]))
+        return ended + self._traces.waiting_spans + self._in_pipeline + len(self._outgoing)
 
     def _put(self, kind: int, first: Any, second: Any = None, third: Any = None) -> None:
         if self._stopped:
@@ -313,6 +314,7 @@ class Collector:
                     contexts[key_of(ended.span)] = ended.context
             around += context_of(ready, self._pipeline.parse_context_span)
             evaluations += ready.evaluations
+        self._in_pipeline = len(views) + len(evaluations)
         result = self._pipeline.run(Batch(views, contexts, around, evaluations, complete=True), self._memory)
         by_trace: dict[str, list[Exported]] = {}
         for exported in result.exported:
@@ -324,16 +326,17 @@ class Collector:
             if not self._outgoing:
                 self._outgoing_since = self._clock()
             self._outgoing += result.events
-            self._ledger.accepted(len(result.events))
             if len(self._outgoing) >= self._batch_size:
                 self._hand_over(True)
+        self._in_pipeline = 0
         return self._report(result, errors)
 
     def _hand_over(self, now: bool) -> None:
         """Give events to the delivery, ``now`` or once they have waited long enough."""
         if self._outgoing and (now or self._hurries or self._clock() - self._outgoing_since >= self._delay):
-            events, self._outgoing = self._outgoing, []
-            self._delivery.put(events)
+            self._ledger.accepted(len(self._outgoing))
+            self._delivery.put(self._outgoing)
+            self._outgoing = []
 
     def _report(self, result: Result, errors: Sequence[BaseException] = ()) -> bool:
         """Count what became no event; ``True`` if no error was among it."""

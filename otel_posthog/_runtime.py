@@ -61,6 +61,14 @@ class Runtime:
         handled = reply.wait(0)
         return self.delivery.shutdown(max(0.0, deadline - time.monotonic())) and handled and reply.complete
 
+    def flush_before_exit(self, timeout: float) -> None:
+        """As :meth:`flush`, in a signal handler: it may have interrupted a shutdown, which goes on in other threads."""
+        deadline = time.monotonic() + timeout
+        if not self.is_shut_down:
+            self.flush(timeout)
+        while (self.delivery.pending or self.collector.queued) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def stats(self) -> Stats:
         """The counters, and the spans that are no events yet."""
         return replace(self.delivery.stats(), queued=self.collector.queued)
@@ -72,19 +80,20 @@ class PerProcess:
     def __init__(self, build: Callable[[], Runtime]) -> None:
         self._build = build
         # By process id. A parent's is kept, so that a child never closes or finalises what its parent still uses.
-        self._runtimes = {os.getpid(): build()}
+        self._runtimes: dict[int, Runtime] = {}
+        self._built_here()
 
     @property
     def current(self) -> Runtime:
         """The runtime of this process, built if it was forked meanwhile."""
-        return self._runtimes.get(os.getpid()) or self._adopt()
+        return self._runtimes.get(os.getpid()) or self._built_here()
 
     @property
     def existing(self) -> Runtime | None:
         """The runtime of this process, if it has one."""
         return self._runtimes.get(os.getpid())
 
-    def _adopt(self) -> Runtime:
+    def _built_here(self) -> Runtime:
         # Two threads may come here at once, and no lock can be trusted after a fork: the first one's is used.
         runtime = self._runtimes.setdefault(os.getpid(), self._build())
         _stop_at_the_end_of_a_child(runtime)
@@ -93,6 +102,6 @@ class PerProcess:
 
 def _stop_at_the_end_of_a_child(runtime: Runtime) -> None:
     """A child of multiprocessing leaves by ``os._exit``, without ``atexit``; it runs its own finalizers before."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and process.parent_process() is not None:
         util.Finalize(None, runtime.shutdown, args=(runtime.settings.timeout,), exitpriority=0)

@@ -100,7 +100,7 @@ class PostHogSpanExporter(SpanExporter):
         """As :meth:`force_flush`, if this process has exported anything: a signal is about to end it."""
         runtime = self._per_process.existing
         if runtime is not None:
-            runtime.flush(seconds)
+            runtime.flush_before_exit(seconds)
 
     def hurry(self) -> None:
         """Deliver events as they come from now on: the process is about to end, and does not say when."""

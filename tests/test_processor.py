@@ -110,6 +110,23 @@ def test_a_flush_ends_in_its_time(posthog: LocalPostHog, processor_for: MakeProc
     assert processor.force_flush(timeout_millis=50) is False
 
 
+def test_a_flush_does_not_wait_for_spans_that_end_after_it(posthog: LocalPostHog, processor_for: MakeProcessor) -> None:
+    processor, tracer = processor_for(posthog.url)
+    is_over = threading.Event()
+
+    def keep_calling() -> None:
+        while not is_over.wait(0.001):
+            call(tracer)
+
+    thread = threading.Thread(target=keep_calling)
+    thread.start()
+    try:
+        assert processor.force_flush() is True
+    finally:
+        is_over.set()
+        thread.join()
+
+
 def test_a_flush_sends_what_waits_for_its_trace(posthog: LocalPostHog, processor_for: MakeProcessor) -> None:
     processor, tracer = processor_for(posthog.url)
     with tracer.start_as_current_span("still open"):
