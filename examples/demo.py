@@ -101,7 +101,7 @@ def main() -> int:
     # In its default mode the instrumentation writes prompts and answers in log records.
     os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "true"
     console = Console(width=None if sys.stdout.isatty() else 132)
-    with LocalPostHog(database=DATABASE) as posthog, FakeLLM() as llm:
+    with LocalPostHog(database=DATABASE, explain=True) as posthog, FakeLLM() as llm:
         handle = otel_posthog.configure(api_key="phc_demo", host=posthog.url)
         OpenAIInstrumentor().instrument(tracer_provider=handle.tracer_provider, logger_provider=handle.logger_provider)
         client = OpenAI(base_url=llm.url, api_key="not-needed", max_retries=0)

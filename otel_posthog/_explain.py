@@ -51,8 +51,8 @@ def explain(
     }
 
 
-def is_local_posthog(host: str) -> bool:
-    """Whether ``otel-posthog local`` answers at ``host``: asked once, and only of this machine."""
+def wants_explanations(host: str) -> bool:
+    """Whether the local PostHog that shows them answers at ``host``: asked once, and only of this machine."""
     name = urlsplit(host).hostname or ""
     if name not in ("localhost", "::1") and not name.startswith("127."):
         return False
@@ -62,6 +62,6 @@ def is_local_posthog(host: str) -> bool:
         with requests.Session() as session:
             session.trust_env = False
             answer = session.get(f"{host}/local/about", timeout=0.5, allow_redirects=False)
-            return answer.status_code == 200 and answer.json().get("otel_posthog_local") is True
+            return answer.status_code == 200 and answer.json().get("explain") is True
     except (requests.RequestException, ValueError, AttributeError):
         return False

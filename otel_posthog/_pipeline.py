@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog._context import CaptureContext
 from otel_posthog._explain import PROPERTY as EXPLAIN_PROPERTY
-from otel_posthog._explain import explain, is_local_posthog
+from otel_posthog._explain import explain, wants_explanations
 from otel_posthog._memory import Exported, Memory
 from otel_posthog._model import Operation
 from otel_posthog._spans import EventView, SpanView, view_of
@@ -207,7 +207,7 @@ class Pipeline:
     @cached_property
     def _explains(self) -> bool:
         """Whether events say why they look as they do: the local PostHog shows it."""
-        return is_local_posthog(self._host)
+        return wants_explanations(self._host)
 
     def _explained(
         self,

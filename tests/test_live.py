@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -228,16 +227,16 @@ def test_many_open_traces_keep_their_users(app: App) -> None:
     assert {event["distinct_id"] for event in app.events()} == {f"user-{number}" for number in range(50)}
 
 
-def test_beyond_the_bound_of_memory_spans_are_exported_early_and_none_is_lost(posthog: LocalPostHog) -> None:
+def test_beyond_the_bound_of_memory_spans_are_exported_early_and_none_is_lost(
+    posthog: LocalPostHog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
     app = App(posthog, max_memory_bytes=100_000, hold=60)
     with app.tracer.start_as_current_span("POST /chat", attributes={"user.id": "ada"}):
         for number in range(100):
             attributes = {**CHAT, "gen_ai.input.messages": f"{number} " + "x" * 2000}
             app.tracer.start_span("chat", attributes=attributes).end()
-            if number % 10 == 9:
-                time.sleep(0.3)  # the collector looks several times a second
-        early = len(posthog.events()) + app.processor.stats().pending
-    assert early > 0
+        posthog.wait_for(1)
     assert len(app.events()) == 100
     assert {event["distinct_id"] for event in posthog.events()} == {"ada"}
     app.provider.shutdown()

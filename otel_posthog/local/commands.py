@@ -188,6 +188,7 @@ def _serve(host: str, port: int, database: str, faults: Sequence[Fault]) -> None
             database,
             faults,
             host=host,
+            explain=True,
             on_event=lambda event: console.print(event_line(event), soft_wrap=True),
         )
         posthog.start()

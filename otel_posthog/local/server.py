@@ -50,6 +50,7 @@ class LocalPostHog:
         serve_v1: ``False`` answers 404 on the v1 paths.
         on_event: called with each stored event, in the server's thread.
         host: address to bind; the default is reachable from this machine only.
+        explain: ask exporters to say how they made each event, which takes them longer.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class LocalPostHog:
         on_event: Callable[[StoredEvent], None] | None = None,
         *,
         host: str = "127.0.0.1",
+        explain: bool = False,
     ) -> None:
         self.faults: list[Fault] = [Fault.parse(fault) if isinstance(fault, str) else fault for fault in faults]
         self.store = Store(database)
         self._host, self._port = host, port
+        self._explain = explain
         self._api_keys = None if api_keys is None else frozenset(api_keys)
         self._serve_ai_lane = serve_ai_lane
         self._serve_v1 = serve_v1
@@ -84,6 +87,7 @@ class LocalPostHog:
             application = Starlette(routes=routes)
             self._stopping = asyncio.Event()
             application.state.store, application.state.stopping = self.store, self._stopping
+            application.state.explain = self._explain
             self._running = _Running(application, self._host, self._port, self._stopping)
         return self
 

@@ -29,7 +29,8 @@ def get(posthog: LocalPostHog, path: str, **options: object) -> requests.Respons
 
 
 def test_the_exporter_can_ask_who_it_talks_to(posthog: LocalPostHog) -> None:
-    assert get(posthog, "/local/about").json() == {"otel_posthog_local": True, "version": __version__}
+    about = {"otel_posthog_local": True, "version": __version__, "explain": False}
+    assert get(posthog, "/local/about").json() == about
     assert posthog.requests() == []
 
 

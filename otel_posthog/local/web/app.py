@@ -56,7 +56,8 @@ def page_routes(host: str) -> list[BaseRoute]:
 
 
 async def about(request: Request) -> Response:
-    return JSONResponse({"otel_posthog_local": True, "version": __version__})
+    explain = bool(request.app.state.explain)  # whether exporters should say how they made each event
+    return JSONResponse({"otel_posthog_local": True, "version": __version__, "explain": explain})
 
 
 def traces_page(request: Request) -> Response:
