@@ -1,4 +1,4 @@
-"""Reading attributes: each is taken once, converted or left where it was.
+"""Attributes that a reader consumes: each is converted and taken, or left in place.
 
 What nobody takes is what no rule understood; it passes through to the event under its own name. So a malformed
 value costs its property only, and is still visible.
@@ -18,11 +18,11 @@ ABSENT = object()
 
 
 class ConversionError(Exception):
-    """A value that its rule cannot use."""
+    """The value has no usable form."""
 
 
 def to_str(value: Any) -> str:
-    """A text that is not empty; OpenLIT writes the word ``None`` for what is absent."""
+    """A non-empty string; OpenLIT writes ``None`` for absent values."""
     if isinstance(value, str) and value and value != "None":
         return value
     if isinstance(value, bytes):
@@ -31,14 +31,14 @@ def to_str(value: Any) -> str:
 
 
 def to_id(value: Any) -> str:
-    """An id; numbers count too, since frameworks put database ids there."""
+    """An id as a string; integers are accepted, since frameworks use database ids."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return to_str(value).encode("utf-8", "replace").decode().strip() or to_str("")
 
 
 def to_int(value: Any) -> int:
-    """A count. Floats (Cohere writes 31.0) and digits in strings count; negative is OpenLIT's "not set"."""
+    """A count; integral floats (Cohere writes 31.0) and numeric strings are accepted. OpenLIT's -1 means "not set"."""
     amount = to_number(value)
     if not 0 <= amount < 2**63 or amount != int(amount):
         raise ConversionError
@@ -89,7 +89,7 @@ def parse_json(value: Any) -> Json:
 
 
 def parse_quoted_json(value: Any) -> Json:
-    """As :func:`parse_json`; of a text that is JSON itself, with its quotes, the text."""
+    """As :func:`parse_json`, but a JSON string is unquoted too."""
     if isinstance(value, str) and value[:1] == '"':
         try:
             value = loads(value)
@@ -118,7 +118,7 @@ def to_str_list(value: Any) -> list[str]:
     raise ConversionError
 
 
-# A table from attributes to fields, turned around: name -> (rank, field, conversion). Lower ranks go first.
+# An inverted table: attribute -> (rank, field, conversion). Lower ranks win.
 Index = dict[str, tuple[int, Any, Callable[[Any], Any]]]
 
 
@@ -133,7 +133,7 @@ def _rank(hit: tuple[tuple[int, Any, Any], str]) -> int:
 
 
 class Attributes:
-    """The attributes of one span while a reader works on them; ``left`` holds those nobody took yet."""
+    """The attributes of one span during parsing; ``left`` holds those that were not taken yet."""
 
     __slots__ = ("left",)
 
@@ -143,7 +143,7 @@ class Attributes:
         self.left: dict[str, Any] = copy() if copy is not None else dict(attributes)
 
     def take(self, convert: Callable[[Any], T], *names: str) -> T | None:
-        """The first of the names that has a usable value. Names after it are synonyms and taken with it."""
+        """The value of the first name that has a usable one; the synonyms after it are removed too."""
         found: T | None = None
         left = self.left
         for name in names:
@@ -162,7 +162,7 @@ class Attributes:
         return found
 
     def take_all(self, index: Index) -> dict[Any, Any]:
-        """The fields of a table that have a usable value: as :meth:`take` for each row, at the price of the hits."""
+        """The fields of a table with a usable value: as :meth:`take` for each row, in one lookup."""
         found: dict[Any, Any] = {}
         for (_, field, convert), name in sorted(
             ((index[name], name) for name in self.left.keys() & index.keys()), key=_rank
@@ -186,7 +186,7 @@ class Attributes:
         return {name[len(prefix) :]: self.left.pop(name) for name in names}
 
     def drop(self, *names: str) -> None:
-        """Forget attributes that say nothing a property does not say better."""
+        """Remove attributes that repeat what a property shows."""
         for name in names:
             self.left.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""What a span of the GenAI conventions is: above all, whether it is a call of a model, which alone has a price."""
+"""The kind of a span of the GenAI conventions, above all whether it is a model call: only those are priced."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _USAGE_RECORD_NANOS = 1_000_000
 
 
 def kind_of(operation_name: str | None, span: SpanView, attributes: Attributes) -> Kind:
-    """The kind of a span whose operation is named so."""
+    """The kind of a span from its operation name, else from its name and attributes."""
     if operation_name is not None:
         return KINDS.get(operation_name.lower()) or _kind_of_unknown(operation_name, span, attributes)
     # Attribute limits evict the oldest attributes first; the spec names spans "{operation} {model or target}".
@@ -50,7 +50,7 @@ def is_failed_call_without_attributes(span: SpanView) -> bool:
 
 def _kind_of_unknown(operation_name: str, span: SpanView, attributes: Attributes) -> Kind:
     """Some libraries name operations after tasks (NeMo Guardrails) or methods (Langtrace): a client span with a model
-    and its answer's tokens is a call. Only an embedding has no output."""
+    and output tokens is a call. Only embeddings have no output."""
     if span.kind != "CLIENT" or not any(name in attributes for name in _MODELS):
         return "other"
     if "embed" in operation_name.lower():

@@ -1,4 +1,4 @@
-"""From what a reader parsed to the finished operation: what another convention adds, and what all conventions share."""
+"""Completing a parsed operation: from the other convention on the span, and with what all conventions share."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _fill_usage(specific: Usage, generic: Usage) -> None:
 
 
 def completed(operation: Operation, span: SpanView, attributes: Attributes) -> Operation:
-    """The operation with what is the same in all conventions, and with the attributes that nobody took."""
+    """The operation with failure, URLs, identity and leftover attributes, which all conventions share."""
     posthog.overrides(operation, attributes)
     if operation.kind == "generation" and operation.request_model is None and operation.response_model is None:
         operation.request_model = model_in_name(span.name)
@@ -94,24 +94,24 @@ def _finish_reasons(operation: Operation) -> list[str]:
 
 
 def _with_content(messages: list[Message] | None) -> list[Message] | None:
-    """The messages that say anything: without content capture some libraries write empty ones."""
+    """The messages that are not empty: without content capture some libraries write empty ones."""
     return [message for message in messages or () if message.parts or message.extra] or None
 
 
 def _web_searches(output: list[Message]) -> int | None:
-    """How often the provider searched the web: each of its calls has a price (OpenAI's responses, Anthropic)."""
+    """The number of web searches by the provider, each of which has a price (OpenAI responses, Anthropic)."""
     calls = [part for message in output for part in message.parts if isinstance(part, ToolCall)]
     return sum(call.server and call.name.startswith("web_search") for call in calls) or None
 
 
 def _finish_reason(written: str) -> str:
-    """Members of enums are written with the name of their class: FinishReason.STOP."""
+    """The reason without the class name of an enum member (``FinishReason.STOP``)."""
     _, found, name = written.rpartition("FinishReason.")
     return name.lower() if found else written
 
 
 def _check_first_token(operation: Operation, span: SpanView) -> None:
-    """A first token after the end was measured on another clock, or in another unit."""
+    """Drop a first token after the end of the call: it was measured in another unit or on another clock."""
     latency = operation.latency
     if latency is None:
         latency = (span.end_unix_nano - span.start_unix_nano) / 1e9
@@ -119,8 +119,8 @@ def _check_first_token(operation: Operation, span: SpanView) -> None:
         operation.time_to_first_token = None
 
 
-# The method that was called, which for some libraries is all that tells of streaming: botocore writes rpc.method
-# (ConverseStream), the instrumentation of google-genai code.function.name (…generate_content_stream).
+# For some libraries only the method shows streaming: botocore writes rpc.method (ConverseStream), google-genai's
+# instrumentation code.function.name (…generate_content_stream).
 _METHODS = ("rpc.method", "code.function.name", "code.function")
 
 
@@ -133,7 +133,7 @@ _UUID = re.compile(r"[ _.:/-]*\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{
 
 
 def _name(operation: Operation, span: SpanView) -> str | None:
-    """The name without ids, which would make each trace another kind of trace."""
+    """The name without UUIDs, which would give each trace a name of its own."""
     name = operation.name or span.name
     short = _UUID.sub("", name) if len(name) >= 32 else name
     return short if short and short != name else operation.name

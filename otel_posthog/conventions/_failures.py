@@ -58,7 +58,7 @@ def http_status(value: object) -> int | None:
 
 
 def status_in(message: str | None) -> int | None:
-    """The HTTP status that an error's text names, if it names one."""
+    """The HTTP status in an error message, if there is one."""
     found = _STATUS_IN_TEXT.search(message[:_SCANNED]) if message else None
     return int(next(filter(None, found.groups()))) if found else None
 
@@ -69,7 +69,7 @@ def _status_of_named_class(message: str | None) -> int | None:
 
 
 def _said(message: str | None) -> str | None:
-    """The words of a message that is a ``repr`` (OpenAI Agents): ``{'message': …, 'data': {'error': …}}``."""
+    """The text of a message that is a ``repr`` (OpenAI Agents): ``{'message': …, 'data': {'error': …}}``."""
     if message is None or not message.startswith("{'message': "):
         return message
     try:

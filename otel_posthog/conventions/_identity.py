@@ -1,4 +1,4 @@
-"""Whose a span is: the attributes that name its user and session, on the span itself or on one above it."""
+"""The user and session of a span, from its own attributes or those of its ancestors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SESSION_ATTRIBUTES = (
     "gcp.vertex.agent.session_id",
 )
 
-# Where an app puts ids of its own beside other data: Laminar 0.8, Mastra 1.71, Traceloop.
+# Prefixes of attributes that an app names itself: Laminar 0.8, Mastra 1.71, Traceloop.
 _ASSOCIATIONS = ("lmnr.association.properties.", "mastra.metadata.", "traceloop.association.properties.")
 _USER_KEYS = ("user_id", "userId")
 _SESSION_KEYS = ("session_id", "sessionId", "conversation_id", "thread_id", "threadId")
@@ -52,12 +52,12 @@ def session_in(attributes: Mapping[str, Any]) -> str | None:
 
 
 def user_id(written: Any) -> str | None:
-    """The value as a distinct_id, if it is one that PostHog takes."""
+    """The value as a distinct_id, ``None`` if PostHog would refuse it."""
     return usable(_id(written))
 
 
 def session_id(written: Any) -> str | None:
-    """The value if it is the id of a session: not what scrubbing left of it, and not the id of a response."""
+    """The value as a session id, ``None`` for scrubbed values and response ids."""
     text = _id(written)
     return None if text is None or text.startswith(_RESPONSE_IDS) else text
 

@@ -1,4 +1,4 @@
-"""Attributes flattened with indexes, such as ``llm.input_messages.0.message.role``, as nested values again."""
+"""Nested values from flattened attributes such as ``llm.input_messages.0.message.role``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def nested(flat: Mapping[str, Any]) -> Json:
         for step in path:
             below = here.get(step)
             if not isinstance(below, dict):
-                # A value where a path goes on (malformed): the path wins, since it says more.
+                # Malformed: a value where the path continues. The longer path wins.
                 below = here[step] = {}
             here = below
         here.setdefault(last, value)
@@ -38,5 +38,5 @@ def _lists(value: Json) -> Json:
 
 
 def listed(value: Json) -> list[Json]:
-    """The value as a list, whatever it is."""
+    """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []

@@ -1,7 +1,7 @@
-"""Decoding JSON as it is written, not only as it should be.
+"""Tolerant JSON decoding.
 
 Python's ``json.dumps`` writes ``NaN``, ``Infinity`` and half surrogate pairs, which strict decoders refuse: only that
-value suffers, the rest of the text is read. Libraries also encode texts and lists twice.
+value is replaced, the rest of the text is decoded.
 """
 
 from __future__ import annotations

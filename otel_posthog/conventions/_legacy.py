@@ -50,7 +50,7 @@ def legacy_messages(events: Sequence[EventView]) -> tuple[list[Message], list[Me
 
 
 def _add_choice(output: list[Message], message: Message) -> None:
-    """Add a choice. One without a finish reason was a chunk of what follows (google-genai 0.3b0)."""
+    """Append a choice; a choice without a finish reason is a chunk of the next one (google-genai 0.3b0)."""
     if not output or output[-1].finish_reason is not None:
         output.append(message)
         return

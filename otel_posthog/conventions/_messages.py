@@ -45,7 +45,7 @@ _FINISH_KEYS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "d
 
 _CONTENT_KEYS = frozenset(("content", "parts", "tool_calls", "toolCalls", "function_call", "refusal"))
 
-# Without a role, one of these makes an object a message all the same.
+# An object with one of these is a message even without a role.
 _ANSWER_KEYS = frozenset(("content", "tool_calls", "function_call", "finish_reason"))
 
 
@@ -109,7 +109,7 @@ def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content_parts(value: dict[str, Any], role: str) -> list[Part]:
-    """All that a message says, in order: thoughts, content, refusal, audio, tool calls."""
+    """All parts of a message in order: reasoning, content, refusal, audio, tool calls."""
     parts: list[Part] = []
     thought = first(value, "reasoning_content", "reasoning", "thinking")
     if isinstance(thought, str) and thought:
@@ -144,7 +144,7 @@ def _content_parts(value: dict[str, Any], role: str) -> list[Part]:
         calls_by_id = {(p.id, p.name): p for p in parts if isinstance(p, ToolCall)}
         for call in calls:
             part = tool_call(call) if isinstance(call, dict) else Other(call)
-            # LangChain repeats the calls that Anthropic content blocks already hold; of a stream only it has the whole.
+            # LangChain repeats the calls of Anthropic content blocks; for streams only the repetition is complete.
             same = calls_by_id.get((part.id, part.name)) if isinstance(part, ToolCall) else None
             if same is None:
                 parts.append(part)

@@ -1,4 +1,4 @@
-"""Attributes that nobody looks for on an event: they do not pass through."""
+"""Leftover attributes that do not pass through to the event."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from otel_posthog.conventions._placeholders import is_placeholder
 
-# Where the code is, how a UI shows the span, schemas of what a property shows, and counts of parts of the tokens.
+# Code locations, UI hints, schemas of what a property shows, and parts of token counts.
 _PREFIXES = ("code.", "logfire.", "exception.", "otel.status_", "thread.", "telemetry.sdk.", "mlflow.experimentId",
              "mlflow.traceRequestId", "langfuse.internal.", "sentry.op", "gen_ai.usage.details.",
              "gen_ai.aggregated_usage.details.", "ai.request.headers.", "crew_agents", "crew_tasks",
@@ -24,7 +24,7 @@ _EMPTY_TEXTS = frozenset(("", "[]", "{}", "null", '""'))
 
 
 def is_noise(name: str, value: Any) -> bool:
-    """Whether an attribute that no reader took says nothing."""
+    """Whether a leftover attribute carries no information of its own."""
     if isinstance(value, str):
         is_empty = value in _EMPTY_TEXTS or is_placeholder(value)
     elif isinstance(value, (int, float)):

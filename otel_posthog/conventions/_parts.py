@@ -1,4 +1,4 @@
-"""The parts of a message, in every shape that instrumentations copy from providers, as neutral parts.
+"""Neutral parts of messages, from the shapes of all providers.
 
 One table, from the part's ``type`` (or, for providers that have none, from its only key) to a small function.
 Shapes: OpenTelemetry GenAI 1.37+ (``text``, ``tool_call``, ``tool_call_response``, ``reasoning``, ``blob``, ``uri``,
@@ -22,7 +22,7 @@ JsonObject = dict[str, Any]
 
 
 def first(source: JsonObject, *names: str) -> Json:
-    """The first of the names that is there and not ``None``."""
+    """The value of the first name that is present and not ``None``."""
     for name in names:
         value = source.get(name)
         if value is not None:
@@ -31,12 +31,12 @@ def first(source: JsonObject, *names: str) -> Json:
 
 
 def string(value: Json) -> str | None:
-    """The value if it is a text, else nothing."""
+    """The value if it is a string, else ``None``."""
     return value if isinstance(value, str) else None
 
 
 def decoded(arguments: Json) -> Json:
-    """Tool arguments, decoded if they are JSON text; half a JSON text (a broken stream) stays text."""
+    """Tool arguments, decoded from JSON; incomplete JSON (a broken stream) stays a string."""
     if isinstance(arguments, str) and arguments[:1] in ("{", "["):
         try:
             return loads(arguments)
@@ -102,7 +102,7 @@ def built_in_call(part: JsonObject) -> Part:
 
 
 def tool_result(part: JsonObject) -> Part:
-    """A tool's answer, as its own part."""
+    """The result of a tool call."""
     answer = part
     for nested in ("toolResult", "functionResponse", "function_response", "tool_call_result"):
         if isinstance(part.get(nested), dict):
@@ -117,7 +117,7 @@ def tool_result(part: JsonObject) -> Part:
 
 
 def result_value(result: Json) -> Json:
-    """A tool's answer without its wrapping: a list of text parts is its text, JSON text is its value."""
+    """A tool result without wrappers: a list of text parts becomes its text."""
     if isinstance(result, list) and result and all(is_text_part(item) for item in result):
         return "\n".join(text_in(item) for item in result)
     if isinstance(result, dict) and set(result) == {"type", "value"}:  # Vercel AI SDK 5: {"type": "text", "value": …}
@@ -156,7 +156,7 @@ _KNOWN_MEDIA_KEYS = {"type", "modality", "mime_type", "mimeType", "media_type", 
 
 
 def media(modality: str) -> Callable[[JsonObject], Part | None]:
-    """A reader of one kind of media. Providers nest the source under a key of their own, at most twice."""
+    """A parser of one kind of media. Providers nest the source under different keys, at most twice."""
 
     def read(part: JsonObject) -> Part | None:
         found = Media(str(part.get("modality") or modality))
@@ -190,7 +190,7 @@ def _has_empty_source(part: JsonObject) -> bool:
 
 
 def _layers(part: JsonObject) -> Iterable[JsonObject | str]:
-    """The part and what it nests: ``image_url`` {url}, ``source`` {media_type, data}, Bedrock's image.source.bytes."""
+    """The part and its nested sources: ``image_url`` {url}, ``source`` {data}, Bedrock's image.source.bytes."""
     yield part
     for name in ("image_url", "input_audio", "source", "file", "inline_data", "inlineData", "file_data", "fileData",
                  "image", "audio", "video", "document", "video_url", "file_url"):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Requests and answers of provider APIs as JSON, which many instrumentations record whole.
+"""Requests and responses of provider APIs, which many instrumentations record as JSON.
 
 OpenAI chat, completions, responses and embeddings; Anthropic messages; Gemini; Bedrock Converse; LangChain results.
 """
@@ -55,7 +55,7 @@ _KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "re
 
 
 def read_parameters(operation: Operation, parameters: Mapping[str, Any]) -> None:
-    """Request parameters, model and streaming from an object of them."""
+    """Parse request parameters, model and streaming."""
     for name, value in parameters.items():
         if value is None or value == "" or is_placeholder(value):  # not set: the Mistral SDK; OpenInference for Portkey
             continue
@@ -82,7 +82,7 @@ def read_parameters(operation: Operation, parameters: Mapping[str, Any]) -> None
 
 
 def read_request(operation: Operation, request: Json) -> None:
-    """A provider's request: messages, system prompt, tools, parameters."""
+    """Parse a provider's request: messages, system prompt, tools, parameters."""
     if not isinstance(request, Mapping):
         if operation.input is None:
             operation.input = messages_of(request, "user")
@@ -109,7 +109,7 @@ def read_request(operation: Operation, request: Json) -> None:
 
 
 def read_response(operation: Operation, response: Json) -> None:
-    """A provider's answer: messages, model, id, finish reasons, usage."""
+    """Parse a provider's response: messages, model, id, finish reasons, usage."""
     if isinstance(response, list) and len(response) == 1 and _is_whole_answer(response[0]):
         response = response[0]
     if not isinstance(response, Mapping):
@@ -144,7 +144,7 @@ def _is_whole_answer(value: Json) -> bool:
 
 
 def _answers(body: dict[str, Any]) -> list[Message] | None:
-    """The messages of an answer: each choice is one."""
+    """The messages of a response, one per choice."""
     choices = first(body, "choices", "candidates", "generations")
     if isinstance(choices, list):
         flat = [item for choice in choices for item in (choice if isinstance(choice, list) else [choice])]
@@ -155,7 +155,7 @@ def _answers(body: dict[str, Any]) -> list[Message] | None:
     if isinstance(output, list):
         found = messages_of(output, "assistant")
         if found and all(message.role == "assistant" for message in found):
-            # OpenAI's responses API answers in items: thoughts, text and calls of one and the same turn.
+            # OpenAI's responses API returns reasoning, text and calls of one turn as items.
             return [Message("assistant", [part for message in found for part in message.parts])]
         return found
     if "role" in body or isinstance(body.get("content"), list) or _is_gemini(body.get("content")):
@@ -164,7 +164,7 @@ def _answers(body: dict[str, Any]) -> list[Message] | None:
     return messages_of(text, "assistant") if isinstance(text, (str, list)) else None
 
 
-# What an answer says beside its message, where the two are one object (Anthropic).
+# Fields of a response that are no message, where the two are one object (Anthropic).
 _BESIDE_MESSAGE = frozenset(
     ("model", "usage", "usage_metadata", "usageMetadata", "stop_sequence", "container", "context_management",
      "service_tier", "llm_output", "created", "object", "model_version", "modelVersion", "response_id", "responseId",

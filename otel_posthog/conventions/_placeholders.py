@@ -1,4 +1,4 @@
-"""What libraries write in the place of a value that is not there."""
+"""Placeholders that libraries write for values they leave out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 # Google ADK 1.x; OpenInference with hidden content; the text of what the OpenAI client takes for "not set".
 _TEXTS = frozenset(("<elided>", "__REDACTED__", "NOT_GIVEN", "Omit()"))
-# Pydantic Logfire's scrubbing; the repr of an object that shows nothing of itself.
+# Logfire's scrubbing; the default repr of an object.
 _PATTERN = re.compile(r"\[Scrubbed due to .{0,100}\]|<[\w.]+ object at 0x[0-9a-fA-F]+>", re.DOTALL)
 PLACEHOLDER_STARTS = frozenset("<_[NO")
 _LONGEST = 300  # characters
 
 
 def is_placeholder(value: Any) -> bool:
-    """Whether a text only says that something is left out."""
+    """Whether a string stands for a value that was left out."""
     if not isinstance(value, str) or value[:1] not in PLACEHOLDER_STARTS or len(value) > _LONGEST:
         return False
     return value in _TEXTS or _PATTERN.fullmatch(value) is not None

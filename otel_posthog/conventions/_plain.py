@@ -1,4 +1,4 @@
-"""A view of a span with plain values only: for spans that hold objects which raise when they are looked at."""
+"""Plain values: spans made by hand, and log records, may hold objects whose methods raise."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _plain(value: Any, depth: int) -> Any:
         for kind in (str, int, float, bytes):
             if isinstance(value, kind):
                 return _exact(value, kind)
-    except Exception:  # whatever the object's own methods raise
+    except Exception:  # raised by the object's own methods
         return _DROPPED
     return _DROPPED
 

@@ -112,7 +112,7 @@ _HOST = re.compile(
 
 
 def provider_of(raw: str | None) -> str | None:
-    """PostHog's name for a provider; an unknown one is returned in lower case, nothing stays nothing."""
+    """PostHog's name for a provider; unknown names in lower case, ``None`` for none."""
     name = (raw or "").strip().lower()
     if not name:
         return None
@@ -154,7 +154,7 @@ _SCOPE_PROVIDERS = (
 
 
 def provider_of_scope(scope: str) -> str | None:
-    """The provider whose client an instrumentation scope is about."""
+    """The provider whose client is instrumented by a scope."""
     if not scope.startswith(("opentelemetry.instrumentation.", "openinference.instrumentation.", "openlit.")):
         return None
     return next((provider for part, provider in _SCOPE_PROVIDERS if part in scope), None)
@@ -175,7 +175,7 @@ def model_name(raw: str | None) -> str | None:
 
 GOOGLE = frozenset(("gemini", "vertex_ai"))
 
-# Names that one maker alone gives to its models.
+# Prefixes of model names that only one maker uses.
 _MAKERS = (
     ("gpt-", "openai"),
     ("chatgpt-", "openai"),
@@ -193,12 +193,12 @@ _MAKERS = (
 )
 
 
-# Bedrock's model ids begin with the maker, or with a region before it.
+# Bedrock's model ids begin with the maker, after an optional region.
 _BEDROCK = re.compile(r"(?:[a-z]{2,6}\.)?(?:anthropic|amazon|meta|cohere|mistral|ai21|deepseek|qwen)\.")
 
 
 def maker_of(model: str | None) -> str | None:
-    """Who makes a model, where nothing says who served it (Langfuse, MLflow): PostHog's prices go by it."""
+    """The maker of a model, for spans without a provider (Langfuse, MLflow): it decides PostHog's price."""
     name = (model or "").lower()
     if _BEDROCK.match(name):
         return "bedrock"

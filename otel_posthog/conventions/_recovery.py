@@ -1,4 +1,4 @@
-"""JSON that an attribute limit cut in the middle: the complete items of its beginning.
+"""Repair of JSON that an attribute limit has cut.
 
 ``OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`` cuts strings at a number of characters (OpenTelemetry SDK specification,
 "Attribute limits"), so message lists end in the middle of a word.
@@ -14,11 +14,11 @@ from otel_posthog.conventions._json import loads
 # Half an escape cannot be closed: \, \u, \u1, \u12, \u123, and the first half of a surrogate pair.
 _HALF_ESCAPE = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\(?:u[0-9a-fA-F]{0,3})?$|\\u[dD][89abAB][0-9a-fA-F]{2}$")
 _DEEPEST = 125  # levels; beyond them nothing is read, and decoders refuse more
-_MOST = 1_000_000  # characters; beyond that the text is passed through as it is
+_MOST = 1_000_000  # characters; longer texts pass through unchanged
 
 
 def json_prefix(text: str) -> tuple[Json, bool]:
-    """The value of a JSON text and whether it was whole; of a cut one, all that was complete.
+    """The value of a JSON text, and whether it was complete; of a cut text, its complete items.
 
     A string that was cut keeps its beginning, so that a long prompt is still readable. A text that is no JSON at all
     is returned as it is.

@@ -1,4 +1,4 @@
-"""The ``repr`` of Python objects, as text, as JSON values again: ``Message(role=<Role.USER: 'user'>, text='Hi')``.
+"""Values from the ``repr`` of Python objects: ``Message(role=<Role.USER: 'user'>, text='Hi')``.
 
 Some frameworks write what has no JSON form that way. Objects become objects of their named fields.
 """
@@ -41,7 +41,7 @@ def parse_literal(value: Any) -> Json:
 
 
 def repr_value(text: str) -> Json:
-    """The value that a ``repr`` shows."""
+    """The value of a ``repr``."""
     if len(text) > _MOST:
         raise ConversionError
     try:

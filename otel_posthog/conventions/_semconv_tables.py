@@ -86,7 +86,7 @@ USAGE_PREFIXES = ("gen_ai.usage.", "llm.usage.", "anthropic.usage.")
 USAGE_OBJECTS = ("mirascope.response.usage", "gen_ai.usage", "gen_ai.response.usage")
 OTHER_TOTALS = ("mistral_ai.request.total_tokens", "gen_ai.client.token.usage")
 
-# Who acts in a span of this kind: its name is what people look for, not the span's.
+# The attribute with the name of the tool, agent or workflow, which replaces the span's name.
 ACTORS: dict[Kind, str] = {"tool": "gen_ai.tool.name", "agent": "gen_ai.agent.name", "chain": "gen_ai.workflow.name"}
 
 COST: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -25,7 +25,7 @@ _WRITE = frozenset(("write", "written", "creation", "created", "ephemeral"))
 _NOT_CACHED = frozenset(("no", "non", "miss", "uncached"))
 _REASONING = frozenset(("reasoning", "thoughts", "thought", "thinking"))
 _MODALITIES = ("audio", "image", "video", "text")
-# Amounts that are no token counts, and parts of a count that no field holds.
+# Amounts that are no token counts, and parts of counts without a field.
 _OTHERS = frozenset(
     ("cost", "costs", "price", "discount", "time", "duration", "latency", "per", "max", "budget", "limit", "prediction",
      "characters", "chars", "seconds")
@@ -39,7 +39,7 @@ def field_of(name: str) -> Field | None:
 
 @lru_cache(maxsize=4096)
 def _recognised(name: str) -> tuple[Field | None, int]:
-    """The field, and a rank: of two names for one count the plainer one, with the lower rank, goes first."""
+    """The field and a rank: of two names for one count, the one with the lower rank wins."""
     words = {word.lower() for word in _WORD.findall(name)}
     return _field(words), 2 * bool(words & {"details", "detail", "text"}) + bool(words & {"prompt", "completion"})
 
@@ -105,7 +105,7 @@ def _usage(counts: Counts) -> Usage:
 
 
 def take_usage(attributes: Attributes, prefixes: tuple[str, ...]) -> Usage:
-    """The counts in attributes whose names start with one of the prefixes; what is no count stays."""
+    """Take the counts from attributes that start with one of the prefixes; other values stay."""
     counts: Counts = {}
     left = attributes.left
     for name in [name for name in left if name.startswith(prefixes)]:
@@ -120,7 +120,7 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
     for name, value in _leaves(usage, ""):
         _add(counts, name, value)
     found = _usage(counts)
-    # Objects in OpenAI's shape (LiteLLM) may repeat Anthropic's names, and count inside all the same.
+    # Objects in OpenAI's shape (LiteLLM) may repeat Anthropic's names, but count the cache inside.
     found.cache_inside = "prompt_tokens" in usage or not any(name in usage for name in _OUTSIDE_NAMES)
     if found.total is not None and found.total == (found.input or 0) + (found.output or 0):
         found.cache_inside = True  # a total without the cache can only hold it in the input
@@ -177,7 +177,7 @@ COUNTS = tuple(field.name for field in fields(Usage) if field.default is None)
 
 
 def merge_usage(operation: Operation, usage: Usage) -> None:
-    """Add counts that are not known yet. Where the input is known already, its own rule for the cache stays."""
+    """Add counts that are missing. If the input is known already, its own accounting stays."""
     known = operation.usage
     if known is None:
         operation.usage = usage
@@ -192,7 +192,7 @@ def merge_usage(operation: Operation, usage: Usage) -> None:
 
 
 def settled(usage: Usage, counts_thoughts_apart: bool) -> Usage:
-    """The usage with what its own numbers say about its accounting, which wins over the convention's rule.
+    """The usage with the accounting that its own numbers show, which wins over the convention's rule.
 
     A total that only adds up with the cache or the reasoning on top shows that they are outside; so does a part that is
     larger than the whole. ``counts_thoughts_apart``: the provider does (Google), and some instrumentations copy its

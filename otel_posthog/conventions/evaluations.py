@@ -17,7 +17,7 @@ EVALUATION_EVENTS = frozenset(("gen_ai.evaluation.result", "posthog.feedback", "
 
 
 def parse_evaluation(attributes: Attributes) -> Evaluation:
-    """What the record says."""
+    """The evaluation of a log record."""
     attributes.drop("event.name")
     app = Operation("evaluation")
     overrides(app, attributes)

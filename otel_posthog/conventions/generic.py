@@ -1,4 +1,4 @@
-"""Spans of AI libraries that follow no convention, with ``llm.*`` or ``ai.*`` names: the best event they can be."""
+"""Spans of libraries that follow no convention, with ``llm.*`` attributes."""
 
 from __future__ import annotations
 

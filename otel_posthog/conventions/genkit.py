@@ -69,7 +69,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
 
 
 def _failure(message: str | None, output: Json) -> Failure:
-    """The span around a failed call ends without the status of an error; its output tells."""
+    """The span around a failed call has no error status; its output has the error."""
     error = output.get("error") if isinstance(output, Mapping) else None
     details = dict(error) if isinstance(error, Mapping) else {}
     message = message or string(details.get("message"))
@@ -134,7 +134,7 @@ def _read_call(operation: Operation, input: Json, output: Json) -> None:
 
 
 def _read_original(operation: Operation, original: dict[str, Any]) -> None:
-    """Of the provider's own answer, what has no place in Genkit's."""
+    """What Genkit's response lacks, from the provider's own."""
     operation.response_model = operation.response_model or string(first(original, "model", "modelVersion"))
     operation.response_id = operation.response_id or string(first(original, "id", "responseId"))
     counts = first(original, "usage", "usageMetadata")
@@ -147,7 +147,7 @@ def _read_original(operation: Operation, original: dict[str, Any]) -> None:
 
 
 def _plain(messages: Json) -> Json:
-    """Genkit's parts, ``{toolRequest}``, ``{toolResponse}`` and ``{media}``, as everybody else writes them."""
+    """Genkit's parts, ``{toolRequest}``, ``{toolResponse}`` and ``{media}``, in the shape of other providers."""
     if not isinstance(messages, list):
         return messages
     plain = []
@@ -161,7 +161,7 @@ def _plain(messages: Json) -> Json:
 
 
 def _joined(parts: list[Json]) -> list[Json]:
-    """A streamed answer is written in its chunks."""
+    """Join the chunks of a streamed answer."""
     joined: list[Json] = []
     for part in parts:
         if joined and _is_text(part) and _is_text(joined[-1]):

@@ -36,7 +36,7 @@ ENDINGS: tuple[tuple[str, Kind], ...] = (
     ("Evaluator", "evaluation"),
 )
 
-# The same of who is called: a failed call has no reply that names its model.
+# Likewise the provider: a failed call has no reply that names its model.
 PROVIDERS: tuple[tuple[str, str], ...] = (
     ("OpenAI", "openai"),
     ("AzureOpenAI", "azure"),
@@ -121,7 +121,7 @@ def _read_call(operation: Operation, span: SpanView, input: Json, output: Json) 
 
 
 def _message(written: Json) -> Json:
-    """A message as everybody else writes it; a ``repr`` shows the private fields, and parts without their kind."""
+    """A message in the usual shape; a ``repr`` has private fields, and parts without their type."""
     if not isinstance(written, Mapping):
         return written
     message = {name.removeprefix("_"): value for name, value in written.items() if name not in ("meta", "_meta")}

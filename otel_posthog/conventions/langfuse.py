@@ -134,7 +134,7 @@ def _read_trace(operation: Operation, attributes: Attributes) -> None:
     reason = operation.metadata.get("finish_reason")
     if isinstance(reason, str) and reason:
         operation.finish_reasons = [reason]
-    # LangChain apps state user and session in the metadata of a run.
+    # LangChain apps set user and session in the metadata of a run.
     user = attributes.take(to_str, "langfuse.user.id", "langfuse.trace.user.id")
     operation.user = operation.user or user or string(operation.metadata.pop("langfuse_user_id", None))
     session = attributes.take(to_str, "langfuse.session.id", "langfuse.trace.session.id")
@@ -144,7 +144,7 @@ def _read_trace(operation: Operation, attributes: Attributes) -> None:
 
 
 def _unquoted(value: Any) -> Json:
-    """Metadata values are JSON, so that a text has quotes."""
+    """Decode a metadata value, which is JSON."""
     if isinstance(value, str) and len(value) >= 2 and value[0] == value[-1] == '"':
         return value[1:-1]
     return parse_json(value)

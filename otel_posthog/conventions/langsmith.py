@@ -1,4 +1,4 @@
-"""LangSmith's OpenTelemetry mode: ``langsmith.*``, with requests and answers whole in ``gen_ai.prompt``/``completion``.
+"""LangSmith's OpenTelemetry mode: ``langsmith.*``, with JSON of requests and responses in ``gen_ai.prompt``/``completion``.
 
 Source: langsmith 0.15 as recorded (``LANGSMITH_OTEL_ENABLED``).
 """
@@ -71,7 +71,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
 
 
 def _failure(span: SpanView, attributes: Attributes) -> Failure | None:
-    """A status that was OK once stays OK, even where the run fails after all; only a failed run has an exception."""
+    """A status that was set to OK stays OK even if the run fails later; only a failed run has an exception event."""
     failure = failure_of(span, attributes, None)
     if failure is None and span.status_code == "OK":
         message = next((e.attributes.get("exception.message") for e in span.events if e.name == "exception"), None)

@@ -72,7 +72,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation | None:
 
 
 def _read_metadata(operation: Operation, attributes: Attributes, user: str | None) -> None:
-    """What the app passed as metadata is in ``requester_metadata`` too, behind the proxy there alone."""
+    """The app's metadata, which the proxy puts into ``requester_metadata``."""
     requester = attributes.take(parse_literal, "metadata.requester_metadata")
     ids = requester if isinstance(requester, dict) else {}
     operation.user = operation.user or user or string(first(ids, "user_id", "userId", "trace_user_id"))

@@ -53,7 +53,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation | None:
 
 
 def _text_of(output: Any) -> Any:
-    """An output whose only content is its text is that text."""
+    """The text of an output that has nothing else."""
     if not isinstance(output, dict) or not isinstance(output.get("text"), str):
         return output
     return output if any(value for name, value in output.items() if name != "text") else output["text"]

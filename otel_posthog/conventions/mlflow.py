@@ -83,7 +83,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
 
 
 def unquoted(value: Any) -> Json:
-    """A JSON value; MLflow writes texts with their quotes."""
+    """A JSON value; MLflow quotes strings."""
     if not isinstance(value, str):
         return value
     try:
@@ -115,7 +115,7 @@ def _drop_repeated(operation: Operation, attributes: Attributes, request: Json) 
 
 
 def _restore_streamed_calls(operation: Operation, span: SpanView) -> None:
-    """The answer that MLflow puts together from a stream lacks the tool calls (3.17); its chunks have them."""
+    """MLflow 3.17 leaves tool calls out of the combined answer of a stream; the chunks have them."""
     if not operation.output or any(message.parts for message in operation.output):
         return
     calls: dict[int, dict[str, str]] = {}

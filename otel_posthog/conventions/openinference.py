@@ -103,7 +103,7 @@ def _only_prepares(attributes: Attributes) -> bool:
 
 
 def _read_first_token(operation: Operation, span: SpanView) -> None:
-    """LangChain's callback says when the first token came; only streams have one."""
+    """The event of LangChain's callback for the first token of a stream."""
     for event in span.events:
         if event.name == "First Token Stream Event":
             operation.streaming = True
@@ -166,7 +166,7 @@ def _read_context(operation: Operation, attributes: Attributes) -> None:
 
 
 def _read_content(operation: Operation, attributes: Attributes) -> None:
-    """Messages from the flattened attributes; the raw payload is read only for what they lack, and never repeated."""
+    """Messages from the flattened attributes; the raw payload only adds what they lack."""
     listed_prompts = messages_of(attributes.take(to_str_list, "llm.prompts"))
     prompts = _texts(attributes, "llm.prompts.", "prompt", "user") or listed_prompts
     operation.input = _messages(attributes, "llm.input_messages.") or prompts
@@ -253,7 +253,7 @@ def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
 
 
 def _plain(item: Json) -> Json:
-    """One flattened message in the shape that everybody else writes."""
+    """One flattened message in the usual shape."""
     message = item.get("message") if isinstance(item, dict) else None
     if not isinstance(message, dict):
         return item
@@ -280,7 +280,7 @@ def _texts(attributes: Attributes, prefix: str, key: str, role: str) -> list[Mes
 
 
 def _embedded(attributes: Attributes) -> list[Message] | None:
-    """The texts that were embedded; their vectors are large and say nothing to a reader."""
+    """The embedded texts, without the vectors."""
     texts = []
     for item in listed(nested(attributes.take_prefix("embedding.embeddings."))):
         embedding = item.get("embedding") if isinstance(item, dict) else None

@@ -82,7 +82,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
 
 
 def finish(operation: Operation, span: SpanView) -> Operation:
-    """States that are messages, and calls whose attributes were cut by a limit."""
+    """Turn states into messages, and recognise calls whose attributes a limit dropped."""
     if operation.kind in ("chain", "agent"):
         return _with_messages(operation)
     if operation.kind == "other" and (operation.input or operation.output) and operation.operation_name is None:
@@ -113,13 +113,13 @@ def _read_states(operation: Operation, attributes: Attributes) -> None:
 
 
 def _is_vectors(value: Json) -> bool:
-    """Whether it is an embedding, or some of them: numbers that nobody reads."""
+    """Whether the value is an embedding vector or a list of them."""
     row = value[0] if isinstance(value, list) and value else value
     return isinstance(row, float) or (isinstance(row, list) and bool(row) and isinstance(row[0], float))
 
 
 def _entity(attributes: Attributes, names: tuple[str, ...]) -> Json:
-    """A decorated function's arguments or result: JSON, in which a text may again be JSON."""
+    """A decorated function's arguments or result, JSON that may be encoded twice."""
     value = attributes.take(parse_quoted_json, *names)
     return _content_of_message(_unwrapped(value)) if isinstance(value, dict) else value
 
@@ -142,7 +142,7 @@ def _decoded_repr(written: str) -> Json:
 
 
 def _content_of_message(value: Json) -> Json:
-    """LangChain's serialised objects are what they were made of; of a tool's message the content counts."""
+    """The constructor arguments of a serialised LangChain object; for a tool's message its content."""
     if not isinstance(value, dict) or "lc" not in value or not isinstance(value.get("kwargs"), dict):
         return value
     made: dict[str, Any] = value["kwargs"]
@@ -179,7 +179,7 @@ def _message_of_pair(message: Json) -> Json:
 
 
 def _read_crew(operation: Operation, attributes: Attributes) -> None:
-    """CrewAI's spans of tasks are named after what the task says, which is content."""
+    """CrewAI names task spans after the task's description, which is content."""
     if operation.kind == "chain":
         agent = attributes.peek("crewai.task.agent")
         operation.name = f"{agent}.task" if isinstance(agent, str) and agent else "task"
@@ -192,7 +192,7 @@ def _read_crew(operation: Operation, attributes: Attributes) -> None:
 
 
 def _read_association(operation: Operation, attributes: Attributes) -> None:
-    """What the app associates with its traces; user and session by the names Traceloop documents."""
+    """Association properties; user and session under the names that Traceloop documents."""
     associated = attributes.take_prefix(_ASSOCIATION)
     for name, value in associated.items():
         if name in ("user_id", "userId") and operation.user is None:

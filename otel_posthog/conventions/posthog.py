@@ -31,7 +31,7 @@ def matches(span: SpanView) -> bool:
 
 
 def parse(span: SpanView, attributes: Attributes) -> Operation:
-    """The operation of a span of which the app says everything itself."""
+    """The operation of a span that has only such attributes."""
     return Operation(kind=call_kind(attributes))
 
 

@@ -107,7 +107,7 @@ def _kind(operation_id: str) -> Kind:
 
 
 def decoded(value: Any) -> Any:
-    """Values that the SDK writes with JSON.stringify, so that a text has quotes."""
+    """Decode a value that the SDK wrote with ``JSON.stringify``."""
     return json_prefix(value)[0] if isinstance(value, str) else value
 
 
@@ -128,7 +128,7 @@ def _read_usage(operation: Operation, attributes: Attributes) -> None:
 
 
 def _charged(metadata: Json) -> Cost | None:
-    """What a gateway charged: ``{"gateway": {"cost": "0.0045"}}``, ``{"openrouter": {"usage": {"cost": 0.0045}}}``."""
+    """The cost charged by a gateway: ``{"gateway": {"cost": "0.0045"}}``, ``{"openrouter": {"usage": {"cost": 0.0045}}}``."""
     for details in metadata.values() if isinstance(metadata, Mapping) else ():
         if not isinstance(details, Mapping):
             continue
@@ -140,7 +140,7 @@ def _charged(metadata: Json) -> Cost | None:
 
 
 def _counts_of_providers(metadata: Json) -> dict[str, Usage]:
-    """What ``{"anthropic": {"usage": {…}, "cacheReadInputTokens": 2048}}`` counts, by provider."""
+    """Usage by provider from ``{"anthropic": {"usage": {…}, "cacheReadInputTokens": 2048}}``."""
     counts: dict[str, Usage] = {}
     for provider, details in metadata.items() if isinstance(metadata, Mapping) else ():
         if isinstance(details, Mapping):
@@ -173,7 +173,7 @@ def _read_metadata(operation: Operation, attributes: Attributes) -> None:
 
 
 def attributes_tags(value: Any) -> list[str] | None:
-    """Tags as a list of texts, if that is what they are."""
+    """Tags as strings, ``None`` if the value is no list."""
     return [str(tag) for tag in value] if isinstance(value, (list, tuple)) else None
 
 
