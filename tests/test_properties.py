@@ -69,7 +69,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 ALL = [row.name for row in (*COMMON, *CALL, *STATE, *COMPUTED, *SET_BY_APP)]
 
-# PostHog's "manual capture" document, as posthog.md section 1 has it.
+# https://posthog.com/docs/llm-analytics/manual-capture
 DOCUMENTED = [
     "$ai_trace_id",
     "$ai_session_id",

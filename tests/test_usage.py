@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -230,3 +231,35 @@ def test_a_total_that_does_not_add_up_is_nobodys_thoughts_elsewhere() -> None:
     properties = priced(Usage(input=18, output=19, total=229))
     assert (properties["$ai_output_tokens"], properties["$ai_total_tokens"]) == (19, 229)
     assert "$ai_reasoning_tokens" not in properties
+
+
+def searches(attributes: dict[str, Any]) -> Any:
+    call = {"openinference.span.kind": "LLM", "llm.model_name": "m", "llm.token_count.prompt": 1}
+    (event,) = events_of([made_span(attributes={**call, **attributes})])
+    return event["properties"].get("$ai_web_search_count")
+
+
+@pytest.mark.parametrize(
+    ("response", "count"),
+    [
+        ({"content": [{"type": "server_tool_use", "name": "web_search", "input": {}}] * 2, "role": "assistant"}, 2),
+        ({"usage": {"input_tokens": 1, "server_tool_use": {"web_search_requests": 3}}, "content": []}, 3),
+        ({"output": [{"type": "web_search_call", "id": "w", "action": {}}, {"type": "message", "content": "x"}]}, 1),
+        ({"choices": [{"message": {"content": "x", "annotations": [{"type": "url_citation"}] * 2}}]}, 1),
+        (
+            {"candidates": [{"content": {}, "groundingMetadata": {"webSearchQueries": ["a"]}}]},
+            1,
+        ),
+        ({"choices": [{"message": {"content": "x", "tool_calls": [{"function": {"name": "web_search"}}]}}]}, None),
+    ],
+    ids=["Anthropic calls", "Anthropic usage", "OpenAI responses", "OpenAI chat", "Gemini", "the app's own tool"],
+)
+def test_web_searches_are_counted(response: dict[str, Any], count: int | None) -> None:
+    assert searches({"output.value": json.dumps(response)}) == count
+
+
+def test_the_cost_that_openrouter_charged() -> None:
+    response = {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 1, "cost": 0.0012}}
+    call = {"openinference.span.kind": "LLM", "llm.model_name": "m", "output.value": json.dumps(response)}
+    (event,) = events_of([made_span(attributes=call)])
+    assert event["properties"]["$ai_total_cost_usd"] == 0.0012

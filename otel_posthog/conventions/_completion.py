@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from otel_posthog._model import Message, Operation, ToolCall, Usage
+from otel_posthog._model import Json, Message, Operation, ToolCall, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
 from otel_posthog.conventions._attributes import Attributes, index_of, parse_json, to_int, to_str
@@ -99,9 +99,17 @@ def _with_content(messages: list[Message] | None) -> list[Message] | None:
 
 
 def _web_searches(output: list[Message]) -> int | None:
-    """The number of web searches by the provider, each of which has a price (OpenAI responses, Anthropic)."""
+    """The number of web searches by the provider, each of which has a price (OpenAI responses, Anthropic). Models of
+    chat completions that search show it by their citations only, and search once."""
     calls = [part for message in output for part in message.parts if isinstance(part, ToolCall)]
-    return sum(call.server and call.name.startswith("web_search") for call in calls) or None
+    searches = sum(call.server and call.name.startswith("web_search") for call in calls)
+    return searches or (1 if any(_has_citations(message.extra.get("annotations")) for message in output) else None)
+
+
+def _has_citations(annotations: Json) -> bool:
+    return isinstance(annotations, list) and any(
+        isinstance(annotation, dict) and annotation.get("type") == "url_citation" for annotation in annotations
+    )
 
 
 def _finish_reason(written: str) -> str:

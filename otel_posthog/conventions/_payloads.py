@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from otel_posthog._model import Json, Message, Operation
+from otel_posthog._model import Cost, Json, Message, Operation
 from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
 from otel_posthog.conventions._messages import holds_messages, messages_of, system_of
 from otel_posthog.conventions._parts import first
@@ -137,6 +137,28 @@ def read_response(operation: Operation, response: Json) -> None:
     usage = first(body, "usage", "usage_metadata", "usageMetadata", "token_usage")
     if isinstance(usage, Mapping):
         merge_usage(operation, usage_of(usage))
+        if operation.cost is None:
+            operation.cost = _charged(usage.get("cost"))
+    if operation.usage is not None and operation.usage.web_searches is None and _is_grounded(body):
+        operation.usage.web_searches = 1
+
+
+def _charged(cost: Json) -> Cost | None:
+    """OpenRouter's ``usage.cost``, in US dollars."""
+    with suppress(ConversionError):
+        total = to_number(cost)
+        return Cost(total=total) if total > 0 else None
+    return None
+
+
+def _is_grounded(body: dict[str, Any]) -> bool:
+    """Whether Gemini searched the web, which it bills once per request."""
+    candidates = body.get("candidates")
+    for candidate in candidates if isinstance(candidates, list) else ():
+        grounding = first(candidate, "groundingMetadata", "grounding_metadata") if isinstance(candidate, dict) else None
+        if isinstance(grounding, Mapping) and first(dict(grounding), "webSearchQueries", "web_search_queries"):
+            return True
+    return False
 
 
 def _is_whole_answer(value: Json) -> bool:

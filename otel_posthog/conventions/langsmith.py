@@ -1,4 +1,4 @@
-"""LangSmith's OpenTelemetry mode: ``langsmith.*``, with JSON of requests and responses in ``gen_ai.prompt``/``completion``.
+"""LangSmith's OpenTelemetry mode: ``langsmith.*``, with requests and responses in ``gen_ai.prompt``/``completion``.
 
 Source: langsmith 0.15 as recorded (``LANGSMITH_OTEL_ENABLED``).
 """

@@ -128,7 +128,7 @@ def _read_usage(operation: Operation, attributes: Attributes) -> None:
 
 
 def _charged(metadata: Json) -> Cost | None:
-    """The cost charged by a gateway: ``{"gateway": {"cost": "0.0045"}}``, ``{"openrouter": {"usage": {"cost": 0.0045}}}``."""
+    """The cost charged by a gateway: ``{"gateway": {"cost": "0.1"}}``, ``{"openrouter": {"usage": {"cost": 0.1}}}``."""
     for details in metadata.values() if isinstance(metadata, Mapping) else ():
         if not isinstance(details, Mapping):
             continue

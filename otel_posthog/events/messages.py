@@ -1,7 +1,7 @@
 """Neutral messages in PostHog's documented shape.
 
 ``{"role", "content"}`` where content is a text or a list of parts: ``text``, ``image``, ``function`` (tool calls, with
-decoded arguments), and, in the shapes that PostHog's UI renders (posthog.md section 4), ``thinking``, ``refusal``,
+decoded arguments), and, in the shapes that PostHog's UI renders, ``thinking``, ``refusal``,
 ``input_audio`` and ``file``. A tool's answer is a message of its own with role ``tool``, as in OpenAI's chat format.
 """
 
