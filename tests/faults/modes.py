@@ -111,5 +111,8 @@ MODES = [
     Mode("404 on the AI endpoint in mid-stream", ("404:path=/i/v0/ai/batch/,after=2",)),
     Mode("413 to 20% of requests", ("413:rate=0.2",), drops=frozenset(("too_large",))),
     Mode("quota answer to one request", ("quota:times=1",), drops=frozenset(("quota_limited",))),
+    Mode("500 to 20% of requests", ("500:rate=0.2",)),
+    Mode("401 to the first three requests", ("401:times=3",)),
+    Mode("403 to the first three requests", ("403:times=3",)),
     Mode("clock jumps", disturb=_clock_jumps),
 ]
