@@ -10,27 +10,31 @@ v1-zstd); its tests of feature flags are about something else::
 
 from __future__ import annotations
 
+import contextlib
 import sys
-import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 from unittest import mock
 from uuid import uuid4
 
 import orjson
-import requests
 import uvicorn
+from opentelemetry.context import Context
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from otel_posthog import Settings
+from otel_posthog._collector import Collector
+from otel_posthog._pipeline import Pipeline, Result
+from otel_posthog._trace import Batch, EvaluationRecord
 from otel_posthog._version import __version__
-from otel_posthog.delivery import CaptureClient, Encoded, Ledger, encode
-from otel_posthog.delivery import endpoints as endpoints_module
+from otel_posthog.delivery import Delivery, EncodedEvent, Ledger
+from otel_posthog.delivery.protocols import protocols
 from otel_posthog.events import Event
 
 CAPABILITIES = {
@@ -38,39 +42,58 @@ CAPABILITIES = {
     "v1": ["capture_v1", "encoding_gzip"],
     "v1-zstd": ["capture_v1", "encoding_zstd"],
 }
-# The suite asks for the analytics endpoint alone.
-CHAIN = (endpoints_module._V1,)
 
 
-class Recording(requests.Session):
-    """Notes each request for the suite."""
+def analytics_alone(endpoint: str, **options: Any) -> Any:
+    """The suite asks for the analytics endpoint of version 1 alone."""
+    return protocols(endpoint, **options)[-1:]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.made: list[dict[str, Any]] = []
 
-    def post(self, *arguments: Any, **named: Any) -> requests.Response:
-        response = super().post(*arguments, **named)
-        self.made.append({"timestamp_ms": int(time.time() * 1000), "status_code": response.status_code})
-        return response
+class PassThrough(Pipeline):
+    """The suite's events are no spans: they ride through the collector as records, and leave as they came."""
+
+    def __init__(self, settings: Settings, encode: Callable[[Event], EncodedEvent]) -> None:
+        super().__init__(settings, encode)
+        self._encode_event = encode
+
+    def run(self, batch: Batch, memory: Any) -> Result:
+        return Result([self._encode_event(record.attributes["event"]) for record in batch.evaluations])
+
+
+class Sink:
+    """The product's own queue, timers and connections for one endpoint."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, flush_at: int, interval: float) -> None:
+        self.delivery = Delivery(settings, ledger)
+        pipeline = PassThrough(settings, self.delivery.encode)
+        self.collector = Collector(settings, pipeline, self.delivery, ledger, delay=interval, batch_size=flush_at)
+
+    def capture(self, event: Event) -> None:
+        """Queue an event, a trace of its own."""
+        attributes = {"event": event}
+        record = EvaluationRecord(event.uuid, event.name, attributes, uuid4().hex, "", time.time_ns())
+        self.collector.evaluated(record, Context())
+
+    def flush(self) -> None:
+        """Send what waits."""
+        self.collector.flush(60)
+        self.delivery.flush(60)
+
+    def close(self) -> None:
+        """Stop, without a wait for what the suite has left."""
+        self.collector.stop(1)
+        self.delivery.shutdown(0)
 
 
 @dataclass
 class Sdk:
-    """One configured SDK: a client for each endpoint, and what waits for it."""
+    """One configured SDK: a sink for each endpoint."""
 
-    version: int
-    clients: dict[str, CaptureClient]
+    sinks: dict[str, Sink]
     ledger: Ledger
-    session: Recording
-    flush_at: int
-    interval: float
     properties: dict[str, Any]
-    waiting: dict[str, list[Encoded]] = field(default_factory=dict)
+    made: list[dict[str, Any]]  # requests
     captured: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    sending: threading.Lock = field(default_factory=threading.Lock)
-    closed: threading.Event = field(default_factory=threading.Event)
 
     def capture(self, to: str, given: dict[str, Any]) -> str:
         """Queue an event; its uuid."""
@@ -78,28 +101,18 @@ class Sdk:
         properties |= {f"${name}": value for name, value in given["options"].items()}
         if "$disable_skew_correction" in properties:
             properties["$ignore_sent_at"] = properties.pop("$disable_skew_correction")
-        event = Event(given["event"], given["uuid"], given["distinct_id"], given["timestamp"], properties)
-        with self.lock:
-            self.captured += 1
-            self.waiting.setdefault(to, []).append(encode(event, self.version))
-            is_full = sum(map(len, self.waiting.values())) >= self.flush_at
-        if is_full:
-            threading.Thread(target=self.flush, daemon=True).start()
-        return str(event.uuid)
+        self.captured += 1
+        self.sinks[to].capture(
+            Event(given["event"], given["uuid"], given["distinct_id"], given["timestamp"], properties)
+        )
+        return str(given["uuid"])
 
     def flush(self) -> int:
-        """Send what waits; how many events that were."""
-        with self.sending:
-            with self.lock:
-                taken, self.waiting = self.waiting, {}
-            for to, events in taken.items():
-                self.clients[to].send(events, timeout=60)
-            return sum(map(len, taken.values()))
-
-    def flush_now_and_then(self) -> None:
-        """What an SDK's timer does."""
-        while not self.closed.wait(self.interval):
-            self.flush()
+        """Send what waits; how many events were sent."""
+        before = self.ledger.stats().delivered
+        for sink in self.sinks.values():
+            sink.flush()
+        return self.ledger.stats().delivered - before
 
 
 class Adapter:
@@ -122,30 +135,36 @@ class Adapter:
         )
 
     def _made(self, given: dict[str, Any]) -> Sdk:
-        ledger, session = Ledger(), Recording()
+        made: list[dict[str, Any]] = []
+
+        def on_request(status: str, seconds: float) -> None:
+            code = int(status) if status.isdecimal() else 0
+            made.append({"timestamp_ms": int(time.time() * 1000), "status_code": code})
+
+        ledger = Ledger(on_request=on_request)
         common = {
             "api_key": given["api_key"],
             "host": given["host"],
-            "session": session,
             "compression": self.compression if given.get("enable_compression") else "none",
             "historical_migration": bool(given.get("historical_migration")),
             "max_retries": given.get("max_retries"),
+            "hold": 0,
+            "hints": False,
         }
-        chains = {"batch": "batch", "ai": "ai"} if self.contract == "v0" else {"batch": "v1"}
-        with mock.patch.dict(endpoints_module.CHAINS, {"v1": CHAIN}):
-            clients = {
-                to: CaptureClient(Settings.load({}, endpoint=name, **common), ledger) for to, name in chains.items()
+        endpoints = {"batch": "batch", "ai": "ai"} if self.contract == "v0" else {"batch": "v1"}
+        flush_at, interval = given.get("flush_at", 100), given.get("flush_interval_ms", 500) / 1000
+        with mock.patch("otel_posthog.delivery.channel.protocols", analytics_alone):
+            sinks = {
+                to: Sink(Settings.load({}, **{"endpoint": endpoint, **common}), ledger, flush_at, interval)
+                for to, endpoint in endpoints.items()
             }
         properties = {"$geoip_disable": True} if given.get("disable_geoip") else {}
-        interval = given.get("flush_interval_ms", 500) / 1000
-        version = int(self.contract != "v0")
-        return Sdk(version, clients, ledger, session, given.get("flush_at", 100), interval, properties)
+        return Sdk(sinks, ledger, properties, made)
 
     async def init(self, request: Request) -> JSONResponse:
         """Configure."""
         self._close()
         self.sdk = self._made(orjson.loads(await request.body()))
-        threading.Thread(target=self.sdk.flush_now_and_then, daemon=True).start()
         return JSONResponse({"success": True})
 
     async def capture(self, request: Request) -> JSONResponse:
@@ -175,12 +194,12 @@ class Adapter:
         stats = sdk.ledger.stats()
         return JSONResponse(
             {
-                "pending_events": sum(map(len, sdk.waiting.values())) + stats.pending,
+                "pending_events": stats.pending + sum(sink.collector.queued for sink in sdk.sinks.values()),
                 "total_events_captured": sdk.captured,
                 "total_events_sent": stats.delivered,
                 "total_retries": stats.retries,
                 "last_error": next(iter(stats.dropped), None),
-                "requests_made": sdk.session.made,
+                "requests_made": sdk.made,
             }
         )
 
@@ -191,9 +210,9 @@ class Adapter:
 
     def _close(self) -> None:
         if self.sdk is not None:
-            self.sdk.closed.set()
-            for client in self.sdk.clients.values():
-                client.close()
+            for sink in self.sdk.sinks.values():
+                with contextlib.suppress(Exception):
+                    sink.close()
         self.sdk = None
 
 
