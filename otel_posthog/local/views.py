@@ -28,6 +28,9 @@ _COLOURS = {
 # rich leaves out what is indented past the terminal's edge; deeper nodes say their level instead.
 _DEEPEST = 12
 _WIDE = 110  # columns from which a table has room for dates and words
+_WIDE_COLUMNS = ("trace", "name", "started", "events", "tokens", "cost", "latency", "errors")
+_NARROW_COLUMNS = ("trace", "name", "started", "tokens", "cost", "latency")
+_LEAST_NAME = 6  # characters
 
 
 def event_line(event: StoredEvent) -> Text:
@@ -73,28 +76,40 @@ def trace_table(traces: Sequence[TraceRow], width: int) -> Table:
     ``width`` in columns: a narrow terminal gets the time without the date, and shorter numbers.
     """
     wide = width >= _WIDE
-    columns = ("trace", "name", "started", "events", "tokens", "cost", "latency", "errors")
-    shown = columns if wide else ("trace", "name", "started", "tokens", "cost", "latency")
-    table = Table(*shown, box=None, pad_edge=False, header_style="bold", padding=(0, 2 if wide else 1, 0, 0))
-    table.columns[0].overflow = "fold"
-    table.columns[0].min_width = min(max((len(row.trace_id) for row in traces), default=5), 36)
-    table.columns[1].overflow = "ellipsis"
-    for column in table.columns[1:]:
-        column.no_wrap = True
-    for row in traces:
-        name = row.name or row.question or row.models.replace("\n", ", ")
-        cells = {
-            "trace": Text(row.trace_id),
-            "name": Text(name if wide or not row.errors else f"✗ {name}", "" if wide or not row.errors else "red"),
-            "started": Text(moment(row.started) if wide else moment(row.started)[11:16]),
-            "events": Text(str(row.events)),
-            "tokens": Text(_token_pair(row.input_tokens, row.output_tokens, wide)),
-            "cost": Text(money(row.cost) if row.cost is not None or not row.unpriced else "no price"),
-            "latency": Text(seconds(row.latency)),
-            "errors": Text(str(row.errors or "")),
-        }
-        table.add_row(*(cells[column] for column in shown))
+    columns = _WIDE_COLUMNS if wide else _NARROW_COLUMNS
+    rows = [[_cell(row, column, wide) for column in columns] for row in traces]
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    padding = 2 if wide else 1
+    # What is left for the name, whose end is the only thing that may be missing.
+    left = width - sum(widths[:1] + widths[2:]) - padding * len(columns)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, padding, 0, 0))
+    for column, needed in zip(columns, widths, strict=True):
+        is_name = column == "name"
+        table.add_column(
+            column,
+            no_wrap=column != "trace",
+            overflow="ellipsis" if is_name else "fold",
+            min_width=None if is_name else needed,
+        )
+    for cells in rows:
+        cells[1] = cells[1] if len(cells[1]) <= max(left, _LEAST_NAME) else cells[1][: max(left, _LEAST_NAME) - 1] + "…"
+        table.add_row(*(Text(cell) for cell in cells))
     return table
+
+
+def _cell(row: TraceRow, column: str, wide: bool) -> str:
+    name = row.name or row.question or row.models.replace("\n", ", ")
+    cells = {
+        "trace": row.trace_id,
+        "name": name if wide or not row.errors else f"✗ {name}",
+        "started": moment(row.started) if wide else moment(row.started)[11:16],
+        "events": str(row.events),
+        "tokens": _token_pair(row.input_tokens, row.output_tokens, wide),
+        "cost": money(row.cost) if row.cost is not None or not row.unpriced else "no price",
+        "latency": seconds(row.latency),
+        "errors": str(row.errors or ""),
+    }
+    return cells[column]
 
 
 def trace_tree(trace_id: str, events: Sequence[StoredEvent]) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -22,6 +23,7 @@ from otel_posthog.local.facts import facts_of
 from otel_posthog.local.store import StoredEvent
 from otel_posthog.local.trees import totals, tree
 from otel_posthog.local.views import event_line, trace_tree
+from tests.local.samples import claude_call, failed_call, samples, send
 
 
 def stored(name: str = "$ai_span", **properties: Any) -> StoredEvent:
@@ -237,3 +239,115 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code, "local"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == 'Error: "local" needs an extra: pip install "otel-posthog[local]"\n'
+
+
+def narrow(*arguments: str) -> list[str]:
+    result = CliRunner().invoke(build(), ["local", *arguments], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    return [line.rstrip() for line in result.output.splitlines()]
+
+
+@pytest.fixture
+def sample_database(tmp_path: Path) -> str:
+    path = tmp_path / "samples.db"
+    with LocalPostHog(database=path) as posthog:
+        send(posthog.url, samples(1_790_000_000.0))
+    return str(path)
+
+
+def test_list_fits_eighty_columns_with_whole_ids(sample_database: str) -> None:
+    lines = narrow("list", "--database", sample_database)
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[1:]] == [
+        "5b3fcdfbfffe9bbed75f68277389af09",
+        "c3d1a0e2b4f56789c3d1a0e2b4f56789",
+        "f00d5b8e1c2d3e4f5061728394a5b6c7",
+    ]
+    assert lines[1].endswith("3742→105 $0.006858 3.42 s")
+    assert "no price" in lines[3]
+
+
+def test_list_shows_the_newest_and_says_that_there_are_more(sample_database: str) -> None:
+    lines = narrow("list", "--limit", "1", "--database", sample_database)
+    assert lines[1].startswith("f00d5b8e1c2d3e4f5061728394a5b6c7")
+    assert lines[-1] == "the newest 1 of 3 traces; --limit 0 lists all"
+
+
+def test_show_takes_the_latest_trace_where_no_id_is_named(sample_database: str) -> None:
+    for arguments in (["show"], ["show", "latest"]):
+        assert "f00d5b8e1c2d3e4f5061728394a5b6c7" in narrow(*arguments, "--database", sample_database)[0]
+
+
+def test_show_can_print_the_messages(sample_database: str) -> None:
+    text = "\n".join(narrow("show", "5b3", "--messages", "--database", sample_database))
+    assert '[assistant]\nget_weather({\n  "city": "Lisbon",\n  "day": "tomorrow"\n})' in text
+    assert "(reasoning) Ten percent is low." in text
+    assert "No umbrella needed: Lisbon stays dry" in text
+
+
+def test_show_can_print_the_properties(sample_database: str) -> None:
+    lines = narrow("show", "c3d1", "--properties", "--database", sample_database)
+    assert '$ai_model "claude-sonnet-4-5"' in lines
+    assert "$ai_cache_read_input_tokens 2048" in lines
+
+
+def test_show_can_print_json_that_programs_read(sample_database: str) -> None:
+    lines = narrow("show", "c3d1", "--json", "--database", sample_database)
+    assert [json.loads(line)["event"] for line in lines] == ["$ai_generation"]
+
+
+def test_export_writes_events_that_can_be_sent_again(sample_database: str) -> None:
+    events = [json.loads(line) for line in narrow("export", "--database", sample_database)]
+    expected = [
+        {**event, "properties": {k: v for k, v in event["properties"].items() if k != "$otel_posthog_explain"}}
+        for event in samples(1_790_000_000.0)
+    ]
+    assert events == expected
+    with LocalPostHog() as posthog:
+        send(posthog.url, events)
+        assert len(posthog.events()) == len(expected)
+
+
+def test_clear_says_how_much_it_deleted(sample_database: str) -> None:
+    assert narrow("clear", "--database", sample_database) == ["11 events deleted"]
+    assert narrow("clear", "--database", sample_database) == ["0 events deleted"]
+    result = run("show", "--database", sample_database)
+    assert (result.exit_code, result.output) == (1, "Error: no trace has arrived yet\n")
+
+
+def test_a_file_that_is_no_database_is_one_clear_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("notes " * 1000)
+    sentence = f"Error: {path} is not a SQLite database: choose another file with --database\n"
+    for arguments in (["list"], ["show"], ["export"], ["clear"], ["tail"], ["--port", "0"]):
+        result = run("--database", str(path), *arguments)
+        assert (result.exit_code, result.output) == (1, sentence)
+
+
+def test_tail_prints_what_arrives_from_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    with LocalPostHog(database=path) as posthog:
+        send(posthog.url, failed_call(1_790_000_000.0))
+        command = [
+            sys.executable,
+            "-u",
+            "-m",
+            "otel_posthog.cli",
+            "local",
+            "tail",
+            "--last",
+            "1",
+            "--database",
+            str(path),
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+        try:
+            assert process.stdout is not None
+            assert "my-finetune:8b" in process.stdout.readline()
+            send(posthog.url, claude_call(1_790_000_001.0))
+            assert "claude-sonnet-4-5" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=10) == 0
+        finally:
+            process.kill()
+            process.communicate()
