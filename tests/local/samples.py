@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
@@ -11,11 +14,22 @@ from uuid import UUID, uuid5
 import requests
 
 _NAMESPACE = UUID(int=17)
-# A red square of 8 by 8 pixels.
-PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQMAAAD+wSzIAAAABGdBTUEAALGPC/xhBQAAAAFzUkdCAK7OHOkAAAADUExURfVOAB6Uhs4AAAAL"
-    "SURBVAjXY2AAAAACAAHiIbwzAAAAAElFTkSuQmCC"
-)
+
+
+def png(width: int, height: int, colour: bytes) -> str:
+    """A picture of one colour (three bytes), in base64."""
+    rows = (b"\x00" + colour * width) * height
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    packed = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + packed).decode()
+
+
 WEATHER_TOOL = {
     "type": "function",
     "function": {
@@ -96,7 +110,10 @@ def weather_agent(now: float, trace_id: str = "5b3fcdfbfffe9bbed75f68277389af09"
 
 def claude_call(now: float, trace_id: str = "c3d1a0e2b4f56789c3d1a0e2b4f56789") -> list[dict[str, Any]]:
     """A single call with an image and a prompt cache."""
-    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    image = {
+        "type": "image",
+        "source": {"type": "base64", "media_type": "image/png", "data": png(160, 90, b"\xf5\x4e\x00")},
+    }
     asked = [{"type": "text", "text": "What colour is this?"}, image]
     return [
         event("$ai_generation", now, trace_id, "maria@example.com", span_id="c1", parent_id=trace_id,

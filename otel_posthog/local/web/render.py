@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 from otel_posthog._version import __version__
 from otel_posthog.local import catalogue, formats
 from otel_posthog.local.conversation import as_text, parse_json
+from otel_posthog.local.facts import Facts
 from otel_posthog.local.store import Store
 from otel_posthog.local.web.json_view import json_view
 
@@ -69,6 +70,13 @@ def tokens(sent: float | None, received: float | None) -> str:
     return "" if sent is None and received is None else f"{formats.count(sent)} → {formats.count(received)}"
 
 
+def measures(facts: Facts) -> str:
+    """Latency, cost and tokens of a node, as far as it has them."""
+    counted = tokens(facts.input_tokens, facts.output_tokens) if facts.is_priced else ""
+    parts = (formats.seconds(facts.latency), formats.money(facts.cost), counted)
+    return " · ".join(part for part in parts if part)
+
+
 _environment.filters.update(
     money=formats.money,
     price=formats.price,
@@ -81,4 +89,4 @@ _environment.filters.update(
     project_label=formats.project_label,
     size=formats.size,
 )
-_environment.globals.update(link=link, text_view=text_view, json_view=json_view, tokens=tokens)
+_environment.globals.update(link=link, text_view=text_view, json_view=json_view, tokens=tokens, measures=measures)

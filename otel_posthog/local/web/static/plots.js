@@ -3,7 +3,6 @@
 
 const colours = ["--plot-1", "--plot-2", "--plot-3", "--plot-4", "--plot-5"];
 const special = { errors: "--bad" };
-const box = document.querySelector(".plots");
 let plots = [];
 
 function variable(name) {
@@ -40,15 +39,23 @@ function draw(element, data) {
   };
   return new uPlot(options, [data.series.time, ...names.map((name) => data.series[name])], element);
 }
-async function show() {
-  const data = await (await fetch(box.dataset.source)).json();
-  const redraw = () => {
-    for (const plot of plots) plot.destroy();
-    plots = [...box.querySelectorAll(".plot")].map((element) => draw(element, data));
-  };
-  redraw();
-  window.addEventListener("theme", redraw);
-  window.addEventListener("resize", () => plots.forEach((plot) => plot.setSize({ width: plot.root.parentElement.clientWidth, height: 210 })));
-  box.dataset.drawn = "yes";
+function redraw() {
+  for (const plot of plots) plot.destroy();
+  plots = [...document.querySelectorAll(".plots .plot")].map((element) => draw(element, drawn));
 }
-if (box) show();
+let drawn = null;
+let waiting = false;
+async function show() {
+  const box = document.querySelector(".plots");
+  if (!box || waiting) return;
+  waiting = true;
+  drawn = await (await fetch(box.dataset.source)).json();
+  redraw();
+  box.dataset.drawn = "yes";
+  setTimeout(() => { waiting = false; }, 2000);
+}
+window.addEventListener("theme", () => { if (drawn) redraw(); });
+window.addEventListener("resize", () => plots.forEach((plot) => plot.setSize({ width: plot.root.parentElement.clientWidth, height: 210 })));
+document.body.addEventListener("changed", show);
+document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "main") { waiting = false; show(); } });
+show();
