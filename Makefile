@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo local test bridge-tools test-lowest lint types bench bench-bridge bench-local bench-growth faults soak record docs clean
+.PHONY: install demo local test bridge-tools test-lowest lint types bench bench-bridge bench-local bench-growth faults soak record screenshots docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -68,6 +68,10 @@ soak: install
 # Records what a real library writes today: make record NAME=openinference-openai. Without a name it lists them.
 record: install
 	$(BIN)/python -W ignore -m tests.support.recorder $(NAME)
+
+# The pictures in docs/images, taken by the browser tests.
+screenshots: install
+	SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/local/test_browser.py
 
 docs: install
 	$(BIN)/python -m docs.generate
