@@ -560,3 +560,52 @@ CALL = {"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 3, "gen_a
 )
 def test_what_is_a_model_call(kind: SpanKind, attributes: dict[str, Any], event: str) -> None:
     assert event_of(attributes, name="call", kind=kind)["event"] == event
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"openinference.span.kind": "LLM", "llm.model_name": "m", "output.value": "{}"},
+        {"langfuse.observation.type": "generation", "langfuse.observation.output": "{}"},
+        {"llm.model": "m", "llm.completion": "{}"},
+        {"gen_ai.operation.name": "chat", "gen_ai.output.messages": "{}"},
+        {"gen_ai.operation.name": "chat", "gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.content": "{}"},
+        {"ai.operationId": "ai.generateText.doGenerate", "ai.response.text": "{}"},
+        {"mlflow.spanType": "LLM", "mlflow.spanOutputs": '"{}"'},
+    ],
+    ids=["OpenInference", "Langfuse", "llm.*", "semconv", "OpenLLMetry", "AI SDK", "MLflow"],
+)
+def test_a_structured_output_stays_the_text_that_the_model_wrote(attributes: dict[str, Any]) -> None:
+    text = '{"answer": "42", "confidence": 0.9}'
+    written = {name: json.dumps(text) if value == '"{}"' else text if value == "{}" else value
+               for name, value in attributes.items()}  # fmt: skip
+    (message,) = event_of(written)["properties"]["$ai_output_choices"]
+    assert (message["role"], message["content"]) == ("assistant", text)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai.operation.name": "chat", "gen_ai.input.messages": "{}"},
+        {"openinference.span.kind": "LLM", "llm.model_name": "m", "input.value": "{}"},
+        {"langfuse.observation.type": "generation", "langfuse.observation.input": "{}"},
+    ],
+    ids=["semconv", "OpenInference", "Langfuse"],
+)
+def test_messages_that_a_limit_cut_are_said_to_be_cut(attributes: dict[str, Any]) -> None:
+    cut = '[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hel'
+    properties = event_of({name: cut if value == "{}" else value for name, value in attributes.items()})["properties"]
+    assert properties["$ai_content_truncated"] is True
+    assert properties["$ai_input"] == [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hel"}]
+
+
+def test_counts_in_an_object() -> None:
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 10}
+    properties = event_of({**attributes, "gen_ai.usage.input_tokens_details": "{'cached_tokens': 8}"})["properties"]
+    assert properties["$ai_cache_read_input_tokens"] == 8
+
+
+def test_messages_with_roles_only_do_not_hide_the_content_of_events() -> None:
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": '[{"role": "user", "parts": []}]'}
+    event = event_of(attributes, events=[("gen_ai.user.message", {"content": "Hi"})])
+    assert event["properties"]["$ai_input"] == [{"role": "user", "content": "Hi"}]

@@ -1,11 +1,12 @@
-"""Input and output of OpenInference spans other than model calls."""
+"""Input and output of OpenInference spans other than text generations."""
 
 from __future__ import annotations
 
-from otel_posthog._model import Json
-from otel_posthog.conventions._attributes import Attributes, parse_json
+from otel_posthog._model import Json, Message
+from otel_posthog.conventions._attributes import Attributes, parse_json, to_str
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._json import loads
+from otel_posthog.conventions._messages import messages_of
 
 
 def value_of(attributes: Attributes, side: str) -> Json:
@@ -33,3 +34,15 @@ def documents_of(attributes: Attributes, prefix: str) -> Json:
         if isinstance(document, dict) and isinstance(document.get("metadata"), str):
             document["metadata"] = parse_json(document["metadata"])
     return documents or None
+
+
+def embedded_texts(attributes: Attributes) -> list[Message] | None:
+    """The embedded texts, without the vectors."""
+    texts = []
+    for item in listed(nested(attributes.take_prefix("embedding.embeddings."))):
+        embedding = item.get("embedding") if isinstance(item, dict) else None
+        if isinstance(embedding, dict) and isinstance(embedding.get("text"), str):
+            texts.append(embedding["text"])
+    single = attributes.take(to_str, "embedding.text")
+    attributes.drop("embedding.vector")
+    return messages_of(texts or ([single] if single else None))

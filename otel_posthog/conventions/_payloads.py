@@ -11,7 +11,7 @@ from typing import Any
 
 from otel_posthog._model import Cost, Json, Message, Operation
 from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
-from otel_posthog.conventions._messages import holds_messages, messages_of, system_of
+from otel_posthog.conventions._messages import holds_messages, messages_in, messages_of, structure_in, system_of
 from otel_posthog.conventions._parts import first
 from otel_posthog.conventions._placeholders import is_placeholder
 from otel_posthog.conventions._tools import tools_of
@@ -20,6 +20,10 @@ from otel_posthog.conventions._usage import merge_usage, usage_of
 _CONTENT_OF_REQUEST = ("messages", "input", "prompt", "contents", "content", "system", "instructions", "tools",
                        "functions", "system_instruction", "systemInstruction", "system_prompt", "config")  # fmt: skip
 
+_SIGNS_OF_A_RESPONSE = frozenset(
+    ("usage", "usage_metadata", "usageMetadata", "stop_reason", "stopReason", "finish_reason", "finishReason",
+     "llm_output")
+)  # fmt: skip
 _ANSWER_LISTS = ("choices", "output", "candidates", "generations")
 
 # Parameters by the names that providers give them.
@@ -216,9 +220,27 @@ def _choice(choice: Json) -> Json:
 
 def looks_like_response(value: Json) -> bool:
     """Whether a recorded output is a provider's answer, rather than an object that the model wrote."""
+    if isinstance(value, list):
+        return len(value) == 1 and _is_whole_answer(value[0])
     if not isinstance(value, Mapping):
         return False
-    return holds_messages(dict(value)) or any(isinstance(value.get(name), list) for name in _ANSWER_LISTS)
+    output = value.get("output")
+    return (
+        _is_whole_answer(value)
+        or not _SIGNS_OF_A_RESPONSE.isdisjoint(value)
+        or _is_gemini(value.get("content"))
+        or (isinstance(output, Mapping) and isinstance(output.get("message"), Mapping))  # Bedrock Converse
+        or holds_messages(dict(value))
+    )
+
+
+def read_output(operation: Operation, written: Any) -> None:
+    """Parse a recorded output: a provider's response, messages, or the text that the model wrote."""
+    value, whole = structure_in(written) if isinstance(written, str) else (written, True)
+    operation.truncated = operation.truncated or not whole
+    if looks_like_response(value):
+        read_response(operation, value)
+    operation.output = operation.output or messages_in(written, "assistant")[0]
 
 
 def looks_like_request(value: Json) -> bool:

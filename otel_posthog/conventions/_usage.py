@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
 from otel_posthog._model import Json, Operation, Usage
 from otel_posthog.conventions._attributes import Attributes, ConversionError, to_int
+from otel_posthog.conventions._reprs import parse_literal
 
 Field = str | tuple[str, str]  # a field of Usage, or modality and direction
 
@@ -91,6 +93,15 @@ def _add(counts: Counts, name: str, value: Any) -> bool:
     return True
 
 
+def _add_object(counts: Counts, name: str, written: str) -> bool:
+    """Add counts that are written as an object: ``gen_ai.usage.input_tokens_details``."""
+    with suppress(ConversionError):
+        details = parse_literal(written)
+        if isinstance(details, dict):
+            return sum(_add(counts, path, count) for path, count in _leaves(details, name)) > 0
+    return False
+
+
 def _usage(counts: Counts) -> Usage:
     found: dict[str, Any] = {field: count for field, (_, count) in counts.items() if isinstance(field, str)}
     tool_prompt = found.pop("tool_prompt", 0)
@@ -109,7 +120,8 @@ def take_usage(attributes: Attributes, prefixes: tuple[str, ...]) -> Usage:
     counts: Counts = {}
     left = attributes.left
     for name in [name for name in left if name.startswith(prefixes)]:
-        if _add(counts, name, left[name]):
+        value = left[name]
+        if _add(counts, name, value) or (type(value) is str and value[:1] == "{" and _add_object(counts, name, value)):
             del left[name]
     return _usage(counts)
 
@@ -129,14 +141,14 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
 
 # Names that only APIs write which count the cache outside the input: Anthropic's, and Bedrock's Converse.
 _OUTSIDE_NAMES = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
-_DEEPEST = 4  # levels of a usage object
+_LONGEST_PATH = 200  # characters of a path in a usage object
 
 
 def _leaves(usage: Mapping[str, Any], path: str) -> Iterable[tuple[str, Json]]:
     for name, value in usage.items():
         below = f"{path}.{name}" if path else str(name)
         if isinstance(value, Mapping):
-            if below.count(".") < _DEEPEST:
+            if len(path) < _LONGEST_PATH:
                 yield from _leaves(value, below)
         elif isinstance(value, list):  # Gemini's promptTokensDetails: [{"modality": "TEXT", "tokenCount": 5}]
             for item in value:

@@ -6,8 +6,7 @@ from otel_posthog._model import Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_any, to_bool, to_int, to_number, to_str
-from otel_posthog.conventions._messages import messages_in
-from otel_posthog.conventions._payloads import looks_like_response, read_request, read_response
+from otel_posthog.conventions._payloads import read_output, read_request
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._usage import take_usage
 
@@ -42,10 +41,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     read_request(operation, attributes.take(parse_json, "llm.messages", "llm.prompt", "llm.prompts", "llm.input"))
     answer = attributes.take(to_any, "llm.completion", "llm.response", "llm.output", "llm.completions")
     if answer is not None:
-        output = parse_json(answer)
-        if looks_like_response(output):
-            read_response(operation, output)
-        operation.output = operation.output or messages_in(answer, "assistant")[0]
+        read_output(operation, answer)
     model = operation.request_model or operation.response_model
     if model and (operation.output or usage.output is not None):
         operation.kind = "generation"

@@ -15,13 +15,7 @@ from otel_posthog.conventions._attributes import Attributes, parse_json, to_any,
 from otel_posthog.conventions._failures import status_in
 from otel_posthog.conventions._messages import messages_in, messages_of
 from otel_posthog.conventions._parts import string
-from otel_posthog.conventions._payloads import (
-    looks_like_request,
-    looks_like_response,
-    read_parameters,
-    read_request,
-    read_response,
-)
+from otel_posthog.conventions._payloads import looks_like_request, read_output, read_parameters, read_request
 from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import usage_of
 
@@ -69,7 +63,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     operation.prompt_version = attributes.take(parse_json, _OBSERVATION + "prompt.version")
     if operation.is_call:
         _read_content(operation, attributes)
-        _read_responses_metadata(operation)
+        _read_outputs_metadata(operation)
     else:
         operation.input_state = _arguments(attributes.take(parse_json, _OBSERVATION + "input"))
         operation.output_state = attributes.take(parse_json, _OBSERVATION + "output")
@@ -150,7 +144,7 @@ def _unquoted(value: Any) -> Json:
     return parse_json(value)
 
 
-def _read_responses_metadata(operation: Operation) -> None:
+def _read_outputs_metadata(operation: Operation) -> None:
     """Langfuse's OpenAI wrapper for JavaScript puts parts of a Responses request into the metadata."""
     instructions = operation.metadata.get("instructions")
     if isinstance(instructions, str) and operation.input and operation.input[0].role != "system":
@@ -167,14 +161,12 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     elif operation.kind == "embedding" or not isinstance(written, str) or operation.tools or _is_call(input):
         operation.input = messages_of(_arguments(input))
     else:
-        operation.input = messages_in(written)[0]
+        operation.input, whole = messages_in(written)
+        operation.truncated = not whole
     answer = attributes.take(to_any, _OBSERVATION + "output")
     if operation.kind == "embedding" or answer is None:
         return
-    output = parse_json(answer)
-    if isinstance(output, dict) and looks_like_response(output):
-        read_response(operation, output)
-    operation.output = operation.output or messages_in(answer, "assistant")[0]
+    read_output(operation, answer)
 
 
 def _is_call(input: Json) -> bool:

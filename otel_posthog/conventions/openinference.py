@@ -10,9 +10,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
-import orjson
-
-from otel_posthog._model import Cost, Json, Kind, Message, Operation, Text, ToolResult
+from otel_posthog._model import Cost, Json, Kind, Message, Operation, ToolResult
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
@@ -24,9 +22,16 @@ from otel_posthog.conventions._attributes import (
     to_structure,
 )
 from otel_posthog.conventions._indexed import listed, nested
-from otel_posthog.conventions._messages import messages_of
-from otel_posthog.conventions._openinference_state import arguments_of, documents_of, value_of
-from otel_posthog.conventions._payloads import looks_like_request, read_parameters, read_request, read_response
+from otel_posthog.conventions._messages import messages_in, messages_of, structure_in
+from otel_posthog.conventions._openinference_state import arguments_of, documents_of, embedded_texts, value_of
+from otel_posthog.conventions._payloads import (
+    looks_like_request,
+    looks_like_response,
+    read_output,
+    read_parameters,
+    read_request,
+    read_response,
+)
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._reprs import is_bare_object, repr_value
 from otel_posthog.conventions._tools import tools_of
@@ -174,12 +179,12 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
         attributes, "llm.choices.", "completion", "assistant"
     )
     if operation.kind == "embedding":
-        operation.input = _embedded(attributes) or operation.input
+        operation.input = embedded_texts(attributes) or operation.input
     input = attributes.take(_any, "input.value")
     output = attributes.take(_any, "output.value")
     attributes.drop("input.mime_type", "output.mime_type")
     if operation.input is None and input is not None:
-        _read_input(operation, parse_json(input))
+        _read_input(operation, input)
     elif isinstance(input, str) and _is_fuller(input, operation.input or []):
         _take_fuller_input(operation, parse_json(input))
     elif operation.tools is None and isinstance(input, str) and '"tools"' in input:
@@ -213,15 +218,15 @@ def _size(messages: list[Message] | None) -> int:
     return sum(len(message.parts) for message in messages or ())
 
 
-def _read_input(operation: Operation, input: Json) -> None:
+def _read_input(operation: Operation, written: Any) -> None:
+    input, whole = structure_in(written) if isinstance(written, str) else (written, True)
+    operation.truncated = not whole
     if looks_like_request(input):
         read_request(operation, input)
     elif operation.kind == "embedding" and isinstance(input, dict) and len(input) == 1:
         input = next(iter(input.values()))  # the arguments of the function that embeds: {"query": "…"}
         operation.input = messages_of(input) if isinstance(input, (str, list)) else None
-    operation.input = operation.input or [
-        Message("user", [Text(input if isinstance(input, str) else orjson.dumps(input, default=str).decode())])
-    ]
+    operation.input = operation.input or messages_in(written)[0]
 
 
 def _read_tools(operation: Operation, input: Json) -> None:
@@ -236,14 +241,14 @@ def _lacks_of_the_answer(operation: Operation) -> bool:
 
 def _read_output(operation: Operation, output: Any) -> None:
     decoded = parse_json(output)
-    if operation.output is None or isinstance(decoded, dict):
-        read_response(operation, decoded)
     raw = decoded.get("raw") if isinstance(decoded, dict) else None
+    if looks_like_response(decoded):
+        read_response(operation, decoded)
     if isinstance(raw, str) and raw[:1].isalpha():
         # smolagents: the provider's answer, as the repr of the client's object
         with suppress(ConversionError):
             read_response(operation, repr_value(raw))
-    operation.output = operation.output or messages_of(output, "assistant")
+    read_output(operation, output)
 
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
@@ -277,18 +282,6 @@ def _texts(attributes: Attributes, prefix: str, key: str, role: str) -> list[Mes
     """``llm.prompts.N.prompt.text`` and ``llm.choices.N.completion.text``: completions without roles."""
     found = [item.get(key) for item in listed(nested(attributes.take_prefix(prefix))) if isinstance(item, dict)]
     return messages_of([item["text"] for item in found if isinstance(item, dict) and "text" in item], role)
-
-
-def _embedded(attributes: Attributes) -> list[Message] | None:
-    """The embedded texts, without the vectors."""
-    texts = []
-    for item in listed(nested(attributes.take_prefix("embedding.embeddings."))):
-        embedding = item.get("embedding") if isinstance(item, dict) else None
-        if isinstance(embedding, dict) and isinstance(embedding.get("text"), str):
-            texts.append(embedding["text"])
-    single = attributes.take(to_str, "embedding.text")
-    attributes.drop("embedding.vector")
-    return messages_of(texts or ([single] if single else None))
 
 
 def _read_state(operation: Operation, attributes: Attributes) -> None:

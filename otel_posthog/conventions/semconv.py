@@ -191,11 +191,9 @@ def _read_messages(operation: Operation, span: SpanView, attributes: Attributes)
         legacy_input, legacy_output = legacy_messages(span.logs or span.events)
         if not (legacy_input or legacy_output) and span.logs and span.events:
             legacy_input, legacy_output = legacy_messages(span.events)
-        input = input or legacy_input or _content_events(span, "gen_ai.content.prompt", "gen_ai.prompt", "user")
-        output = (
-            output
-            or legacy_output
-            or _content_events(span, "gen_ai.content.completion", "gen_ai.completion", "assistant")
+        input = _fuller(input, legacy_input) or _content_events(span, "gen_ai.content.prompt", "gen_ai.prompt", "user")
+        output = _fuller(output, legacy_output) or _content_events(
+            span, "gen_ai.content.completion", "gen_ai.completion", "assistant"
         )
     system = system_of(instructions)
     if system and not _holds(input, system):
@@ -259,6 +257,13 @@ def text_or_structure(value: Any) -> Any:
     return parse_json(to_str(value)) if isinstance(value, str) else to_structure(value)
 
 
+def _fuller(messages: list[Message] | None, others: list[Message]) -> list[Message] | None:
+    """The messages, unless they are empty and the others are not."""
+    if messages and (any(message.parts for message in messages) or not others):
+        return messages
+    return others or None
+
+
 def _holds(messages: list[Message] | None, system: list[Message]) -> bool:
     """Whether the system prompt is among the messages already (OpenLIT writes it twice)."""
     known = {text_in([p.text for p in m.parts if hasattr(p, "text")]) for m in messages or () if m.role == "system"}
@@ -266,14 +271,16 @@ def _holds(messages: list[Message] | None, system: list[Message]) -> bool:
 
 
 def _messages(operation: Operation, attributes: Attributes, names: tuple[str, ...], role: str) -> list[Message] | None:
+    empty = None
     for name in names:
         value = attributes.take(_any, name)
         if value is not None:
             found, whole = messages_in(value, role)
             operation.truncated = operation.truncated or not whole
-            if found:
+            if found and any(message.parts for message in found):
                 return found
-    return None
+            empty = empty or found
+    return empty
 
 
 def _any(value: Any) -> Any:
