@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import orjson
 
-from otel_posthog.local.conversation import conversation_of, input_text, output_text
+from otel_posthog.local.conversation import conversation_of
 from otel_posthog.local.store import StoredEvent
+from otel_posthog.local.transcript import input_text, output_text
 
 _LONGEST = 4000  # lines on each side
 _CONTEXT = 3  # unchanged lines around a change

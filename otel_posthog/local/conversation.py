@@ -6,7 +6,7 @@ AI SDK and OpenTelemetry's `parts`. What nothing here knows becomes a block of J
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ _ROLES = {
     "context": "system",
     "function": "tool",
 }
-_TEXT = frozenset({"text", "input_text", "output_text", "refusal", "summary_text"})
+TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "summary_text"})
 _REASONING = frozenset({"thinking", "reasoning", "redacted_thinking"})
 _CALLS = frozenset(
     {"function", "tool_use", "tool_call", "tool-call", "function_call", "server_tool_use", "server_tool_call",
@@ -143,7 +143,7 @@ def _is_message(value: dict[str, Any]) -> bool:
 
 def _is_part(value: dict[str, Any]) -> bool:
     kind = value.get("type")
-    return kind in _TEXT or (kind in _CALLS and kind not in ("function_call", "custom_tool_call"))
+    return kind in TEXT_PARTS or (kind in _CALLS and kind not in ("function_call", "custom_tool_call"))
 
 
 def _message(item: Any, pointer: str, role: str) -> Message:
@@ -212,7 +212,7 @@ def _part(part: dict[str, Any], pointer: str) -> list[Block]:
         return [_result(part, pointer)]
     if kind in _REASONING:
         return [_reasoning(part, pointer)]
-    if kind in _TEXT or (kind is None and isinstance(part.get("text"), str)):
+    if kind in TEXT_PARTS or (kind is None and isinstance(part.get("text"), str)):
         for key in ("text", "content", "refusal"):
             if isinstance(part.get(key), str):
                 return [Block("text", part[key], f"{pointer}/{key}")] if part[key] else []
@@ -300,52 +300,6 @@ def parse_json(value: Any) -> Any:
         except orjson.JSONDecodeError:
             return value
     return value
-
-
-def plain_text(conversation: Conversation) -> str:
-    """The whole conversation as text, for a terminal, a diff or the clipboard."""
-    return "\n\n".join(_message_text(message) for message in (*conversation.input, *conversation.output))
-
-
-def input_text(conversation: Conversation) -> str:
-    return "\n\n".join(_message_text(message) for message in conversation.input)
-
-
-def output_text(conversation: Conversation) -> str:
-    return "\n\n".join(_message_text(message) for message in conversation.output)
-
-
-def _message_text(message: Message) -> str:
-    return f"[{message.role}]\n" + "\n".join(_block_texts(message.blocks))
-
-
-def _block_texts(blocks: Iterable[Block]) -> Iterator[str]:
-    for block in blocks:
-        if block.kind == "call":
-            yield f"{block.name or 'tool'}({as_text(block.value)})"
-            if block.result is not None:
-                yield f"→ {as_text(block.result.value)}"
-        elif block.kind == "result":
-            yield f"→ {block.name or block.call_id or 'result'}: {as_text(block.value)}"
-        elif block.kind == "reasoning":
-            yield f"(reasoning) {as_text(block.value)}"
-        elif block.kind == "media" and block.media is not None:
-            yield f"[{block.media.label}]"
-        else:
-            yield as_text(block.value)
-
-
-def as_text(value: Any) -> str:
-    """A text as it is, anything else as JSON. Parts of text are joined."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value and all(isinstance(item, dict) and _is_text(item) for item in value):
-        return "\n".join(item["text"] for item in value)
-    return "" if value is None else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-
-
-def _is_text(item: dict[str, Any]) -> bool:
-    return item.get("type") in _TEXT and isinstance(item.get("text"), str)
 
 
 def _or_none(value: Any) -> str | None:

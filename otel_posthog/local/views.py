@@ -11,10 +11,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from otel_posthog.local.catalogue import TraceRow
-from otel_posthog.local.conversation import conversation_of, plain_text
+from otel_posthog.local.conversation import conversation_of
 from otel_posthog.local.facts import Facts, facts_of
 from otel_posthog.local.formats import kind, moment, money, seconds
 from otel_posthog.local.store import StoredEvent
+from otel_posthog.local.transcript import plain_text
 from otel_posthog.local.trees import totals, trace_name, tree
 
 _COLOURS = {

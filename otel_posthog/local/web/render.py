@@ -13,9 +13,10 @@ from starlette.responses import HTMLResponse
 
 from otel_posthog._version import __version__
 from otel_posthog.local import catalogue, formats
-from otel_posthog.local.conversation import as_text, parse_json
+from otel_posthog.local.conversation import parse_json
 from otel_posthog.local.facts import Facts
 from otel_posthog.local.store import Store
+from otel_posthog.local.transcript import as_text
 from otel_posthog.local.web.json_view import json_view
 
 HERE = Path(__file__).parent

@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from otel_posthog.local import catalogue, formats
-from otel_posthog.local.conversation import conversation_of, plain_text
+from otel_posthog.local.conversation import conversation_of
 from otel_posthog.local.index import refresh
 from otel_posthog.local.store import Store
+from otel_posthog.local.transcript import plain_text
 from otel_posthog.local.web.details import details_of
 from otel_posthog.local.web.render import is_fragment, render, render_page
 from otel_posthog.local.web.waterfall import waterfall
