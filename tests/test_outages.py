@@ -140,7 +140,7 @@ def test_the_queue_is_bounded_in_bytes(posthog: LocalPostHog, app_for: MakeApp) 
 def test_a_key_that_is_refused_for_a_while_costs_no_event_and_is_logged_once(
     posthog: LocalPostHog, app_for: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
-    posthog.faults = [Fault.parse("401:times=2")]
+    posthog.faults = [Fault.parse("401:times=1")]
     processor, tracer = app_for(posthog)
     for _ in range(3):
         call(tracer)

@@ -6,7 +6,7 @@ from otel_posthog.delivery.protocols import Outcome
 from otel_posthog.delivery.retry import backoff
 
 _LONGEST_WHEN_HURRIED = 1.0  # seconds between two attempts while somebody waits for a flush
-_REFUSED_KEY_HEAD_START = 3  # a refused key is asked for as after so many more failures
+_SHORTEST_PAUSE = 10.0  # seconds after a refused key; no flush shortens them
 _NEVER = float("-inf")
 
 
@@ -16,7 +16,7 @@ class Pacing:
     def __init__(self, max_requests: int) -> None:
         self._max_requests = max_requests
         self._failures = 0  # in a row
-        self._backoff_until = self._asked_until = _NEVER
+        self._backoff_until = self._asked_until = self._paused_until = _NEVER
         self._hurried_until = _NEVER
 
     @property
@@ -32,12 +32,12 @@ class Pacing:
     @property
     def next_moment(self) -> float:
         """No request should begin before."""
-        return max(self._backoff_until, self._asked_until)
+        return max(self._backoff_until, self._asked_until, self._paused_until)
 
     def succeeded(self) -> None:
         """The host took a request."""
         self._failures = 0
-        self._backoff_until = self._asked_until = _NEVER
+        self._backoff_until = self._asked_until = self._paused_until = _NEVER
 
     def failed(self, outcome: Outcome, now: float) -> None:
         """A request failed temporarily: the first failure alone holds nobody back, unless the host asks for it."""
@@ -45,7 +45,7 @@ class Pacing:
         if outcome.retry_after is not None:
             self._asked_until = max(self._asked_until, now + outcome.retry_after)
         if outcome.kind == "paused":
-            self._backoff_until = now + backoff(self._failures + _REFUSED_KEY_HEAD_START)
+            self._paused_until = now + max(_SHORTEST_PAUSE, backoff(self._failures))
         elif self._failures > 1:
             self._backoff_until = now + self.delay(self._failures - 1, now)
 
@@ -60,3 +60,8 @@ class Pacing:
         self._backoff_until = _NEVER
         if self._asked_until >= deadline:
             self._asked_until = _NEVER
+
+    def end_pause(self, deadline: float) -> None:
+        """Try a refused key once more if the pause would outlast the deadline, the last one."""
+        if self._paused_until >= deadline:
+            self._paused_until = _NEVER

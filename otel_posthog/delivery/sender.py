@@ -89,6 +89,7 @@ class Sender:
         """Let no request begun from now on go on for longer."""
         with self._changed:
             self._last = min(self._last, self._clock.monotonic() + timeout)
+            self._schedule.pacing.end_pause(self._last)
 
     def stop(self) -> list[Item]:
         """End the threads. The items that are neither resolved nor on disk are returned.

@@ -76,8 +76,8 @@ class Sink:
 
     def flush(self) -> None:
         """Send what waits."""
-        self.collector.flush(60)
-        self.delivery.flush(60)
+        self.collector.flush(8)
+        self.delivery.flush(8)
 
     def close(self) -> None:
         """Stop, without a wait for what the suite has left."""

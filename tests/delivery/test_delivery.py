@@ -312,6 +312,21 @@ def test_a_refused_key_is_asked_for_with_one_request_at_a_time(post: MakePost) -
     assert len(one.transport.sent) < 30
 
 
+def test_a_flush_does_not_ask_again_for_a_key_that_was_just_refused(post: MakePost) -> None:
+    one = post(always(status(401)))
+    one.delivery.put(encoded())
+    assert one.delivery.flush(5) is False
+    assert one.delivery.flush(5) is False
+    assert len(one.transport.sent) == 1
+
+
+def test_a_shutdown_asks_once_more_for_a_refused_key(post: MakePost) -> None:
+    one = post(first(1, status(401)))
+    one.delivery.put(encoded())
+    assert one.delivery.flush(5) is False
+    assert one.delivery.shutdown(5) is True
+
+
 def test_a_refused_key_is_final_at_shutdown(post: MakePost) -> None:
     one = post(always(status(401)))
     one.delivery.put(encoded(3))
