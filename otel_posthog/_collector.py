@@ -290,6 +290,7 @@ class Collector:
         complete = True
         ready = self._traces.take(self._clock(), self._is_worth_waiting, everything=everything)
         # Together, because the two records of one call may lie in two traces; and not too many, to free their memory.
+        self._in_pipeline = sum(len(trace.ended) for trace in ready)
         for start in range(0, len(ready), _MOST_TRACES):
             complete = self._export_group(ready[start : start + _MOST_TRACES]) and complete
         self._report_overflow()
@@ -314,7 +315,6 @@ class Collector:
                     contexts[key_of(ended.span)] = ended.context
             around += context_of(ready, self._pipeline.parse_context_span)
             evaluations += ready.evaluations
-        self._in_pipeline = len(views) + len(evaluations)
         result = self._pipeline.run(Batch(views, contexts, around, evaluations, complete=True), self._memory)
         by_trace: dict[str, list[Exported]] = {}
         for exported in result.exported:
@@ -328,7 +328,7 @@ class Collector:
             self._outgoing += result.events
             if len(self._outgoing) >= self._batch_size:
                 self._hand_over(True)
-        self._in_pipeline = 0
+        self._in_pipeline -= sum(len(ready.ended) for ready in group)
         return self._report(result, errors)
 
     def _hand_over(self, now: bool) -> None:

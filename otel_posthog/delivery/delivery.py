@@ -142,4 +142,4 @@ class Delivery:
 def _outbox(settings: Settings, ledger: Ledger, clock: Clock) -> Outbox:
     if settings.spool_dir is not None:
         return SpoolOutbox(settings, ledger, clock)
-    return MemoryOutbox(settings.max_queue_size, settings.max_memory_bytes, settings.when_full == "drop_oldest")
+    return MemoryOutbox(settings.max_queue_size, settings.max_memory_bytes // 2, settings.when_full == "drop_oldest")

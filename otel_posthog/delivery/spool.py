@@ -41,7 +41,7 @@ class SpoolOutbox:
     def __init__(self, settings: Settings, ledger: Ledger, clock: Clock) -> None:
         self.directory = Path(settings.spool_dir or "") / _fingerprint(settings)
         self._max_bytes, self._max_age = settings.max_spool_bytes, settings.max_spool_age
-        self._max_memory = settings.max_queue_size, settings.max_memory_bytes
+        self._max_memory = settings.max_queue_size, settings.max_memory_bytes // 2
         self._drop_oldest = settings.when_full == "drop_oldest"
         self._ledger, self._clock = ledger, clock
         self._queue: deque[Item] = deque()
