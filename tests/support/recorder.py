@@ -101,9 +101,25 @@ SOURCES = {
 }
 
 
+DRIVERS = Path(__file__).parent / "drivers"
+
+
+def source_named(name: str) -> Source:
+    """What the table or a module of ``tests.support.drivers`` says is recorded under this name."""
+    if name in SOURCES:
+        return SOURCES[name]
+    source: Source = importlib.import_module(f"tests.support.drivers.{module_name(name)}").SOURCE
+    return source
+
+
+def module_name(name: str) -> str:
+    """The module of a driver: ``google-adk_1`` is driven by ``google_adk_1``."""
+    return name.replace("-", "_")
+
+
 def record(name: str) -> dict[str, Json]:
     """Run the library in this process, whose global providers are set for it."""
-    source = SOURCES[name]
+    source = source_named(name)
     os.environ.update(source.env)
     spans, logs = InMemorySpanExporter(), _LogRecords()
     tracer_provider, logger_provider = TracerProvider(), LoggerProvider()
@@ -187,8 +203,9 @@ class _LogRecords:
 
 def main(arguments: list[str]) -> None:
     """Write a recording."""
-    if not arguments or arguments[0] not in SOURCES:
-        raise SystemExit(f"usage: python -m tests.support.recorder NAME [FILE], NAME one of: {', '.join(SOURCES)}")
+    names = [*SOURCES, *sorted(path.stem for path in DRIVERS.glob("*.py") if path.stem != "__init__")]
+    if not arguments or module_name(arguments[0]) not in map(module_name, names):
+        raise SystemExit(f"usage: python -m tests.support.recorder NAME [FILE], NAME one of: {', '.join(names)}")
     name = arguments[0]
     default = Path(__file__).parents[1] / "recordings" / f"{name}.json"
     path = Path(arguments[1]) if len(arguments) > 1 else default

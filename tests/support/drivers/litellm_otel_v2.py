@@ -1,0 +1,56 @@
+"""LiteLLM's second OpenTelemetry integration, which LITELLM_OTEL_V2 switches on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from tests.support.drivers import chat_steps, embedding_step
+from tests.support.llm.drive_openai import _chat_arguments
+from tests.support.llm.steps import Record, Seen, SpanIds, Step, run
+from tests.support.recorder import Source
+
+REQUIRES = ("litellm[proxy]", "opentelemetry-exporter-otlp")
+STEPS = [
+    *chat_steps(
+        ["plain", "stream", "tool_ask", "tool_result", "cached", "reasoning", "err429", "json", "stream_tool"],
+        "chat.completions",
+    ),
+    embedding_step(),
+]
+
+
+def calls(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) -> list[Record]:
+    import litellm
+
+    def call(step: Step) -> Seen:
+        keys: dict[str, Any] = {"api_base": f"{base_url}/v1", "api_key": "sk-test", "max_retries": 0}
+        keys["metadata"] = {"trace_user_id": "user-77", "session_id": "session-8"}
+        try:
+            if "embed" in step.api:
+                litellm.embedding(model=f"openai/{step.model}", input=list(step.scenario.inputs), **keys)
+                return Seen()
+            arguments = _chat_arguments(step)
+            arguments["model"] = f"openai/{step.model}"
+            reply = litellm.completion(**arguments, **keys, user="user-77")
+            for _ in reply if step.streaming else ():
+                pass
+        finally:
+            time.sleep(0.3)  # its callbacks run on a thread of their own
+        return Seen()
+
+    return run(STEPS, call, names, finished)
+
+
+def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) -> list[Record]:
+    import litellm
+
+    litellm.callbacks = ["otel"]
+    return calls(base_url, names, finished)
+
+
+__all__ = ["asyncio", "json"]
+SOURCE = Source("litellm", "openai", drive, env={"LITELLM_OTEL_V2": "true"}, mode="LITELLM_OTEL_V2")
