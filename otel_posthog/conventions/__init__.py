@@ -17,6 +17,7 @@ from otel_posthog.conventions import (
     langfuse,
     langsmith,
     litellm,
+    llama_index,
     mastra,
     mcp,
     mlflow,
@@ -26,6 +27,7 @@ from otel_posthog.conventions import (
     posthog,
     pydantic_ai,
     semconv,
+    traceai,
     vercel_ai,
 )
 from otel_posthog.conventions._attributes import Attributes, ConversionError
@@ -85,6 +87,8 @@ READERS: tuple[Reader, ...] = (
     Reader("langfuse", langfuse.matches, langfuse.parse),
     Reader("langsmith", langsmith.matches, langsmith.parse),
     Reader("mlflow", mlflow.matches, mlflow.parse),
+    Reader("llama_index", llama_index.matches, llama_index.parse),
+    Reader("traceai", traceai.matches, traceai.parse),
     Reader("openinference", openinference.matches, openinference.parse),
     Reader("pydantic_ai", pydantic_ai.matches, pydantic_ai.parse, pydantic_ai.finish),
     Reader("mcp", mcp.matches, mcp.parse),
@@ -131,6 +135,9 @@ def is_ai_span(span: ReadableSpan) -> bool:
     except AttributeError:  # a name that is no text, which the API forbids
         if any(str(name).startswith(MARKERS) for name in span.attributes or ()):
             return True
+    scope = span.instrumentation_scope
+    if scope is not None and scope.name == llama_index.SCOPE:  # it writes span events only
+        return True
     return not span.status.is_ok and is_failed_call_without_attributes(view_of(span))
 
 

@@ -53,6 +53,7 @@ _PARAMETER_NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "reasoning_effort": ("reasoning_effort", str),
     "service_tier": ("service_tier", str),
 }
+_NESTED_PARAMETERS = ("generationConfig", "generation_config", "inferenceConfig", "config", "options", "kwargs")
 _KEPT_PARAMETERS = ("tool_choice", "parallel_tool_calls", "response_format", "reasoning", "thinking", "user",
                     "logprobs", "encoding_format", "metadata", "store", "text", "stream_options",
                     "response_mime_type")  # fmt: skip
@@ -71,7 +72,7 @@ def read_parameters(operation: Operation, parameters: Mapping[str, Any]) -> None
                 continue
         elif name in _KEPT_PARAMETERS:
             operation.parameters.setdefault(name, value)
-    for nested in ("generationConfig", "generation_config", "inferenceConfig", "config", "options"):
+    for nested in _NESTED_PARAMETERS:
         if isinstance(parameters.get(nested), Mapping):
             read_parameters(operation, parameters[nested])
     model = first(dict(parameters), "model", "model_name", "modelId", "model_id")
@@ -85,6 +86,12 @@ def read_parameters(operation: Operation, parameters: Mapping[str, Any]) -> None
             operation.streaming = to_bool(parameters["stream"])
 
 
+def tools_in(request: Mapping[str, Any]) -> Json:
+    """The tools of a request: at its top, in Gemini's config, or among the other arguments of a method (Portkey)."""
+    below = [request[name] for name in ("config", "kwargs") if isinstance(request.get(name), Mapping)]
+    return next((tools for place in (request, *below) if (tools := first(dict(place), "tools", "functions"))), None)
+
+
 def read_request(operation: Operation, request: Json) -> None:
     """Parse a provider's request: messages, system prompt, tools, parameters."""
     if not isinstance(request, Mapping):
@@ -94,9 +101,7 @@ def read_request(operation: Operation, request: Json) -> None:
     read_parameters(operation, request)
     body = dict(request)
     if operation.tools is None:
-        config = body.get("config")
-        nested = config.get("tools") if isinstance(config, Mapping) else None
-        tools = first(body, "tools", "functions") or nested
+        tools = tools_in(body)
         operation.tools = tools_of(tools) if tools is not None else None
     if operation.input is not None:
         return

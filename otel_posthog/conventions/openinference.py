@@ -129,7 +129,7 @@ def _read_call(operation: Operation, attributes: Attributes) -> None:
     operation.request_model = attributes.take(to_str, "llm.request.model_name")
     parameters = attributes.take(to_structure, "llm.invocation_parameters", "embedding.invocation_parameters")
     if isinstance(parameters, dict):
-        operation.tools = tools_of(parameters.get("tools"))
+        operation.tools = tools_of(tools_in(parameters))
         read_parameters(operation, parameters)
     tools = listed(nested(attributes.take_prefix("llm.tools.")))
     operation.tools = tools_of([_definition(tool) for tool in tools]) or operation.tools
@@ -230,8 +230,8 @@ def _read_input(operation: Operation, written: Any) -> None:
 
 
 def _read_tools(operation: Operation, input: Json) -> None:
-    if isinstance(input, dict) and isinstance(input.get("tools"), list):
-        operation.tools = tools_of([tool for tool in input["tools"] if isinstance(tool, dict)])
+    tools = tools_in(input) if isinstance(input, dict) else None
+    operation.tools = tools_of([tool for tool in listed(tools) if isinstance(tool, dict)]) or operation.tools
 
 
 def _lacks_of_the_answer(operation: Operation) -> bool:

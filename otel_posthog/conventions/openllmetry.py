@@ -46,6 +46,7 @@ _TEXTS_TO_EMBED = ("texts", "text", "query")
 
 _CREWAI = "opentelemetry.instrumentation.crewai"
 _ASSOCIATION = "traceloop.association.properties."
+_TOOLS = ("llm.request.functions.", "gen_ai.request.functions.")  # AgentOps 0.4 writes the latter
 _OWN = ("traceloop.", "llm.request.type", "llm.request.functions.")
 _FLATTENED = ("gen_ai.prompt.", "gen_ai.completion.")
 
@@ -205,7 +206,11 @@ def _read_association(operation: Operation, attributes: Attributes) -> None:
 def _read_flattened(operation: Operation, attributes: Attributes) -> None:
     operation.input = _messages(attributes, "gen_ai.prompt.", "user")
     operation.output = _messages(attributes, "gen_ai.completion.", "assistant")
-    functions = listed(nested(attributes.take_prefix("llm.request.functions.")))
+    functions = [
+        tool
+        for prefix in _TOOLS
+        for tool in listed(nested(attributes.take_prefix(prefix)))
+    ]
     operation.tools = tools_of([_function(item) for item in functions if isinstance(item, dict)])
     if "llm.request.structured_output_schema" in attributes:
         operation.parameters["response_format"] = attributes.take(parse_json, "llm.request.structured_output_schema")

@@ -21,9 +21,9 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import format_span_id, format_trace_id
 
+from tests.support.drivers import SPANS
 from tests.support.llm import FakeLLM, drive
 
 Json = Any
@@ -121,7 +121,7 @@ def record(name: str) -> dict[str, Json]:
     """Run the library in this process, whose global providers are set for it."""
     source = source_named(name)
     os.environ.update(source.env)
-    spans, logs = InMemorySpanExporter(), _LogRecords()
+    spans, logs = SPANS, _LogRecords()
     tracer_provider, logger_provider = TracerProvider(), LoggerProvider()
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
     logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))

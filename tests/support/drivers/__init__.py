@@ -9,8 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
 from tests.support.llm.drive_openai import CHAT_STEPS, EMBEDDING_STEPS, TOOLS
 from tests.support.llm.steps import Step
+
+SPANS = InMemorySpanExporter()
+"""Where the recorder finds spans; a library with a tracer provider of its own exports to it too."""
 
 _CHAT = {step.name: step for step in CHAT_STEPS}
 _DROPPED = ("top_p", "seed", "stop", "frequency_penalty", "presence_penalty", "reasoning_effort")
@@ -38,4 +43,4 @@ def history(step: Step) -> Sequence[tuple[str, str]]:
     return [*system, *scenario.history, ("user", scenario.user)]
 
 
-__all__ = ["TOOLS", "chat_steps", "embedding_step", "history", "plain"]
+__all__ = ["SPANS", "TOOLS", "chat_steps", "embedding_step", "history", "plain"]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import time
 from collections.abc import Iterable
 from typing import Any
 
-from tests.support.drivers import chat_steps, embedding_step
+from tests.support.drivers import SPANS, chat_steps, embedding_step
 from tests.support.llm.drive_openai import _chat_arguments
 from tests.support.llm.steps import Record, Seen, SpanIds, Step, run
 from tests.support.recorder import Source
@@ -47,10 +45,11 @@ def calls(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) 
 
 def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) -> list[Record]:
     import litellm
+    from litellm.integrations.otel import OpenTelemetryV2, OpenTelemetryV2Config
 
-    litellm.callbacks = ["otel"]
+    litellm.callbacks = [OpenTelemetryV2(config=OpenTelemetryV2Config(exporter=SPANS))]
     return calls(base_url, names, finished)
 
 
-__all__ = ["asyncio", "json"]
-SOURCE = Source("litellm", "openai", drive, env={"LITELLM_OTEL_V2": "true"}, mode="LITELLM_OTEL_V2")
+ENV = {"LITELLM_OTEL_V2": "true", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+SOURCE = Source("litellm", "openai", drive, env=ENV, mode="LITELLM_OTEL_V2")
