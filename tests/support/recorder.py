@@ -209,7 +209,10 @@ def main(arguments: list[str]) -> None:
     name = arguments[0]
     default = Path(__file__).parents[1] / "recordings" / f"{name}.json"
     path = Path(arguments[1]) if len(arguments) > 1 else default
-    path.write_text(json.dumps(record(name), ensure_ascii=False, default=str) + "\n")
+    written = json.dumps(record(name), ensure_ascii=False, default=str)
+    for folder in (sys.prefix, str(Path.cwd())):  # stack traces hold them
+        written = written.replace(f"{folder}/", "")
+    path.write_text(written + "\n")
     print(path)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from tests.support.drivers import SPANS, chat_steps, embedding_step
+from tests.support.drivers import chat_steps, embedding_step
 from tests.support.llm.drive_openai import _chat_arguments
 from tests.support.llm.steps import Record, Seen, SpanIds, Step, run
 from tests.support.recorder import Source
@@ -45,9 +45,12 @@ def calls(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) 
 
 def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) -> list[Record]:
     import litellm
-    from litellm.integrations.otel import OpenTelemetryV2, OpenTelemetryV2Config
+    from litellm.integrations.otel.logger import OpenTelemetryV2
+    from litellm.integrations.otel.model.config import OpenTelemetryV2Config
+    from opentelemetry import trace
 
-    litellm.callbacks = [OpenTelemetryV2(config=OpenTelemetryV2Config(exporter=SPANS))]
+    provider: Any = trace.get_tracer_provider()
+    litellm.callbacks = [OpenTelemetryV2(config=OpenTelemetryV2Config(enabled=True), tracer_provider=provider)]
     return calls(base_url, names, finished)
 
 

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+from tests.support.drivers import SPANS
 from tests.support.drivers._clients import anthropic_client
 from tests.support.recorder import Source
 
 REQUIRES = ("lmnr", "anthropic")
-SOURCE = Source("lmnr", "anthropic", anthropic_client(), ("lmnr.opentelemetry_lib.opentelemetry.instrumentation.anthropic:AnthropicInstrumentor",))
+
+
+def begin() -> None:
+    from lmnr import Laminar
+    from lmnr.opentelemetry_lib.tracing import TracerWrapper
+
+    # Nothing listens at the discard port.
+    Laminar.initialize(project_api_key="test", base_url="http://127.0.0.1", http_port=9, grpc_port=9, force_http=True)
+    wrapper: Any = TracerWrapper.instance
+    wrapper._tracer_provider.add_span_processor(SimpleSpanProcessor(SPANS))
+
+
+SOURCE = Source("lmnr", "anthropic", anthropic_client(begin))

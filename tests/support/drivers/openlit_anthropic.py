@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from opentelemetry import trace
-
 from tests.support.drivers._clients import anthropic_client
 from tests.support.recorder import Source
 
@@ -13,7 +11,7 @@ REQUIRES = ("openlit", "anthropic")
 def begin() -> None:
     import openlit
 
-    openlit.init(tracer=trace.get_tracer("openlit"), disable_metrics=True)
+    openlit.init(disable_metrics=True)  # uses the global provider
 
 
 SOURCE = Source("openlit", "anthropic", anthropic_client(begin))

@@ -269,6 +269,7 @@ def missing(param: str) -> Response:
 
 ROUTES: Mapping[str, Handler] = {
     "POST /v1/chat/completions": chat,
+    "POST /openai/v1/chat/completions": chat,  # Groq
     "POST /v1/completions": completions,
     "POST /v1/embeddings": embeddings,
     "GET /v1/models": models,
