@@ -79,6 +79,7 @@ PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
 INPUTS = ("gen_ai.input.messages", "gen_ai.prompt", "gen_ai.request.messages", "gen_ai.embeddings.input",
           "gen_ai.request.embedding_inputs")  # fmt: skip
 OUTPUTS = ("gen_ai.output.messages", "gen_ai.completion", "gen_ai.response.text")
+INSTRUCTIONS = ("gen_ai.system_instructions", "gen_ai.agent.instructions", "instructions")  # the last: Langtrace
 TOOLS = ("gen_ai.tool.definitions", "gen_ai.request.tools", "gen_ai.request.available_tools")
 
 # Names of token counts start with one of these; ._usage tells them apart.
@@ -99,10 +100,10 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
 CALL: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
     ("request_model", to_str, ("gen_ai.request.model",)),
     ("response_model", to_str, ("gen_ai.response.model",)),
-    ("response_id", to_id, ("gen_ai.response.id",)),
+    ("response_id", to_id, ("gen_ai.response.id", "gen_ai.response_id")),  # the latter: Langtrace
     ("base_url", to_str, ("gen_ai.openai.api_base", "gen_ai.request.base_url")),
     ("streaming", to_bool, ("gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.request.is_stream",
-                            "llm.is_streaming")),
+                            "gen_ai.request.streaming", "llm.is_streaming")),
     ("prompt_name", to_str, ("gen_ai.prompt.name",)),
     ("prompt_version", parse_json, ("gen_ai.prompt.version",)),
 )  # fmt: skip

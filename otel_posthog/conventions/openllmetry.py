@@ -206,11 +206,7 @@ def _read_association(operation: Operation, attributes: Attributes) -> None:
 def _read_flattened(operation: Operation, attributes: Attributes) -> None:
     operation.input = _messages(attributes, "gen_ai.prompt.", "user")
     operation.output = _messages(attributes, "gen_ai.completion.", "assistant")
-    functions = [
-        tool
-        for prefix in _TOOLS
-        for tool in listed(nested(attributes.take_prefix(prefix)))
-    ]
+    functions = [tool for prefix in _TOOLS for tool in listed(nested(attributes.take_prefix(prefix)))]
     operation.tools = tools_of([_function(item) for item in functions if isinstance(item, dict)])
     if "llm.request.structured_output_schema" in attributes:
         operation.parameters["response_format"] = attributes.take(parse_json, "llm.request.structured_output_schema")

@@ -38,6 +38,7 @@ from otel_posthog.conventions._semconv_tables import (
     CALL_INDEX,
     COST_INDEX,
     INPUTS,
+    INSTRUCTIONS,
     KINDS,
     OTHER_TOTALS,
     OUTPUTS,
@@ -149,6 +150,7 @@ def _read_first_token(operation: Operation, span: SpanView, attributes: Attribut
         "gen_ai.response.time_to_first_chunk",
         "gen_ai.response.time_to_first_token",
         "gen_ai.client.operation.time_to_first_chunk",
+        "gen_ai.streaming.time_to_first_token",  # AgentOps
     )
     at_server = attributes.take(to_number, "gen_ai.server.time_to_first_token")
     if seconds is None and at_server is not None:
@@ -186,7 +188,7 @@ def _is_an_estimate(cost: Cost, usage: Usage) -> bool:
 def _read_messages(operation: Operation, span: SpanView, attributes: Attributes) -> None:
     input = _messages(operation, attributes, INPUTS, "user")
     output = _messages(operation, attributes, OUTPUTS, "assistant")
-    instructions = attributes.take(text_or_structure, "gen_ai.system_instructions", "gen_ai.agent.instructions")
+    instructions = attributes.take(text_or_structure, *INSTRUCTIONS)
     if span.logs or span.events:
         legacy_input, legacy_output = legacy_messages(span.logs or span.events)
         if not (legacy_input or legacy_output) and span.logs and span.events:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.support.drivers import chat_steps
-from tests.support.llm.drive_openai import _chat_arguments
+from tests.support.llm.drive_openai import chat_arguments
 from tests.support.llm.steps import Record, Seen, SpanIds, Step, run
 from tests.support.recorder import Source
 
@@ -28,7 +28,7 @@ def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) 
     )
 
     def call(step: Step) -> Seen:
-        arguments = _chat_arguments(step)
+        arguments = chat_arguments(step)
         tools = arguments.pop("tools", None)
         arguments.pop("stream_options", None)
         messages = arguments.pop("messages")

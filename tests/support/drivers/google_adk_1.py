@@ -14,11 +14,7 @@ from tests.support.recorder import Source
 
 REQUIRES = ("google-adk<2",)
 NAMES = ("plain", "stream", "tool_result", "reasoning", "err429", "unicode")
-STEPS = [
-    replace(plain(step), api="agent run")
-    for step in GEMINI_STEPS
-    if step.name in NAMES
-]
+STEPS = [replace(plain(step), api="agent run") for step in GEMINI_STEPS if step.name in NAMES]
 
 
 def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) -> list[Record]:

@@ -6,4 +6,9 @@ from tests.support.drivers._clients import anthropic_client
 from tests.support.recorder import Source
 
 REQUIRES = ("langtrace-python-sdk", "anthropic")
-SOURCE = Source("langtrace-python-sdk", "anthropic", anthropic_client(), ("langtrace_python_sdk.instrumentation:AnthropicInstrumentation",))
+SOURCE = Source(
+    "langtrace-python-sdk",
+    "anthropic",
+    anthropic_client(),
+    ("langtrace_python_sdk.instrumentation:AnthropicInstrumentation",),
+)

@@ -6,4 +6,6 @@ from tests.support.drivers._clients import openai_client
 from tests.support.recorder import Source
 
 REQUIRES = ("langtrace-python-sdk", "openai")
-SOURCE = Source("langtrace-python-sdk", "openai", openai_client(), ("langtrace_python_sdk.instrumentation:OpenAIInstrumentation",))
+SOURCE = Source(
+    "langtrace-python-sdk", "openai", openai_client(), ("langtrace_python_sdk.instrumentation:OpenAIInstrumentation",)
+)

@@ -15,12 +15,12 @@ REQUIRES = ("lmnr", "anthropic")
 
 def begin() -> None:
     from lmnr import Laminar
-    from lmnr.opentelemetry_lib.tracing import TracerWrapper
+    from lmnr.opentelemetry_lib import tracing
 
     # Nothing listens at the discard port.
     Laminar.initialize(project_api_key="test", base_url="http://127.0.0.1", http_port=9, grpc_port=9, force_http=True)
-    wrapper: Any = TracerWrapper.instance
-    wrapper._tracer_provider.add_span_processor(SimpleSpanProcessor(SPANS))
+    provider: Any = tracing._tracer_provider
+    provider.add_span_processor(SimpleSpanProcessor(SPANS))
 
 
 SOURCE = Source("lmnr", "anthropic", anthropic_client(begin))

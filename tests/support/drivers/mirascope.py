@@ -34,9 +34,7 @@ def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) 
         model = llm.Model(f"openai/{step.model}:completions", **options)
         makers: dict[str, Any] = {"system": llm.messages.system, "user": llm.messages.user}
         messages = [
-            makers[role](text)
-            if role in makers
-            else llm.messages.assistant(text, model_id=None, provider_id=None)
+            makers[role](text) if role in makers else llm.messages.assistant(text, model_id=None, provider_id=None)
             for role, text in history(step)
         ]
         tools = [get_weather] if "tools" in step.options else []

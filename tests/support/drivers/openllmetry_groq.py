@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.support.drivers import chat_steps
-from tests.support.llm.drive_openai import _chat_arguments
+from tests.support.llm.drive_openai import chat_arguments
 from tests.support.llm.steps import Record, Seen, SpanIds, Step, run
 from tests.support.recorder import Source
 
@@ -20,7 +20,7 @@ def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) 
     client = groq.Groq(base_url=base_url, api_key="gsk-test", max_retries=0)
 
     def call(step: Step) -> Seen:
-        arguments = _chat_arguments(step)
+        arguments = chat_arguments(step)
         arguments.pop("stream_options", None)
         arguments.pop("response_format", None)
         reply = client.chat.completions.create(**arguments)

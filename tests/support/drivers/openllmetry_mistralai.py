@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.support.drivers import chat_steps
-from tests.support.llm.drive_openai import _chat_arguments
+from tests.support.llm.drive_openai import chat_arguments
 from tests.support.llm.steps import Record, Seen, SpanIds, Step, run
 from tests.support.recorder import Source
 
 REQUIRES = ("opentelemetry-instrumentation-mistralai", "mistralai")
-NAMES = ("plain", "stream", "tool_ask", "tool_result", "cached", "err429", "json", "stream_tool")
+NAMES = ("plain", "stream", "tool_ask", "tool_result", "cached", "err429", "json")
 STEPS = [*chat_steps(NAMES, "chat.completions", provider="mistralai")]
 
 
@@ -23,7 +23,7 @@ def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) 
     client = Mistral(api_key="test", server_url=base_url)
 
     def call(step: Step) -> Seen:
-        arguments = _chat_arguments(step)
+        arguments = chat_arguments(step)
         for key in ("stream_options", "response_format", "stream"):
             arguments.pop(key, None)
         if step.streaming:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.support.drivers import chat_steps
-from tests.support.llm.drive_openai import _chat_arguments
+from tests.support.llm.drive_openai import chat_arguments
 from tests.support.llm.steps import Record, Seen, SpanIds, Step, run
 from tests.support.recorder import Source
 
@@ -20,7 +20,7 @@ def drive(base_url: str, names: Iterable[str] | None, finished: SpanIds | None) 
     client = Portkey(base_url=f"{base_url}/v1", api_key="test", virtual_key="openai-test", max_retries=0)
 
     def call(step: Step) -> Seen:
-        reply = client.chat.completions.create(**_chat_arguments(step))
+        reply = client.chat.completions.create(**chat_arguments(step))
         for _ in reply if step.streaming else ():
             pass
         return Seen()

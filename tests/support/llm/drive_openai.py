@@ -119,14 +119,14 @@ def chat_calls(base_url: str) -> Iterator[Call]:
     async def call_async(step: Step) -> Seen:
         client: Any  # the overloads of the client are of no help here
         async with openai.AsyncOpenAI(**client_options(base_url)) as client:
-            reply = await client.chat.completions.create(**_chat_arguments(step))
+            reply = await client.chat.completions.create(**chat_arguments(step))
             return await _chunks_seen_async(reply) if step.streaming else _chat_seen(reply)
 
     def call(step: Step) -> Seen:
         if step.is_async:
             return asyncio.run(call_async(step))
         server: Any = client if step.has_server else client.with_options(base_url=NO_SERVER)
-        reply = server.chat.completions.create(**_chat_arguments(step))
+        reply = server.chat.completions.create(**chat_arguments(step))
         if not step.streaming:
             return _chat_seen(reply)
         with reply:
@@ -137,7 +137,7 @@ def chat_calls(base_url: str) -> Iterator[Call]:
         yield call
 
 
-def _chat_arguments(step: Step) -> dict[str, Json]:
+def chat_arguments(step: Step) -> dict[str, Json]:
     arguments = {"model": step.model, "messages": _messages(step.scenario), **step.options}
     if "tools" in arguments:
         arguments["tools"] = [{"type": "function", "function": WEATHER_TOOL}]
