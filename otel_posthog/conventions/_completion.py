@@ -26,7 +26,7 @@ def filled(specific: Operation, generic: Operation) -> Operation:
             setattr(specific, name, getattr(generic, name))
     if specific.kind == "other":
         specific.kind = generic.kind
-    specific.input = specific.input or generic.input
+    specific.input = _fuller(specific.input, generic.input)
     specific.output = specific.output or generic.output
     specific.finish_reasons = specific.finish_reasons or generic.finish_reasons
     specific.parameters = {**generic.parameters, **specific.parameters}
@@ -36,6 +36,20 @@ def filled(specific: Operation, generic: Operation) -> Operation:
     elif generic.usage is not None:
         _fill_usage(specific.usage, generic.usage)
     return specific
+
+
+def _fuller(specific: list[Message] | None, generic: list[Message] | None) -> list[Message] | None:
+    """The record of the input with more parts; Laminar writes the tool calls and results in one, the system prompt in
+    the other."""
+    if not specific or not generic or _size(generic) <= _size(specific):
+        return specific or generic
+    if any(message.role == "system" for message in generic):
+        return generic
+    return [*(message for message in specific if message.role == "system"), *generic]
+
+
+def _size(messages: list[Message]) -> int:
+    return sum(len(message.parts) for message in messages)
 
 
 def _fill_usage(specific: Usage, generic: Usage) -> None:

@@ -185,6 +185,8 @@ def holds_messages(value: Json) -> bool:
     if isinstance(value.get("role"), str):
         is_known = value["role"] in _ROLES or value["role"] in _ROLES.values()
         return not _CONTENT_KEYS.isdisjoint(names) or (is_known and names <= _MESSAGE_KEYS)
+    if isinstance(value.get("message"), dict) and "finish_reason" in names:  # a choice of chat completions (Laminar)
+        return holds_messages(value["message"])
     nested = any(isinstance(value.get(name), dict) for name in ("message", "data"))  # a choice, LangChain
     return (nested or not _CONTENT_KEYS.isdisjoint(names)) and names <= _MESSAGE_KEYS
 

@@ -14,7 +14,7 @@ from otel_posthog.conventions._attributes import ConversionError, to_bool, to_in
 from otel_posthog.conventions._messages import holds_messages, messages_in, messages_of, structure_in, system_of
 from otel_posthog.conventions._parts import first
 from otel_posthog.conventions._placeholders import is_placeholder
-from otel_posthog.conventions._tools import tools_of
+from otel_posthog.conventions._tools import tools_in, tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
 _CONTENT_OF_REQUEST = ("messages", "input", "prompt", "contents", "content", "system", "instructions", "tools",
@@ -84,12 +84,6 @@ def read_parameters(operation: Operation, parameters: Mapping[str, Any]) -> None
     if operation.streaming is None and parameters.get("stream") is not None:
         with suppress(ConversionError):
             operation.streaming = to_bool(parameters["stream"])
-
-
-def tools_in(request: Mapping[str, Any]) -> Json:
-    """The tools of a request: at its top, in Gemini's config, or among the other arguments of a method (Portkey)."""
-    below = [request[name] for name in ("config", "kwargs") if isinstance(request.get(name), Mapping)]
-    return next((tools for place in (request, *below) if (tools := first(dict(place), "tools", "functions"))), None)
 
 
 def read_request(operation: Operation, request: Json) -> None:

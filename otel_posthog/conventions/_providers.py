@@ -42,6 +42,8 @@ _NAMES = {
     "mistral": "mistral",
     "mistral_ai": "mistral",
     "mistralai": "mistral",
+    "togetherai": "together",
+    "together_ai": "together",
     "x_ai": "xai",
     "xai": "xai",
     "az.ai.agents": "azure",

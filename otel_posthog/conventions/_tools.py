@@ -58,3 +58,9 @@ def tools_of(value: Json) -> list[Tool] | None:
             if tool is not None:
                 found.append(tool)
     return found or None
+
+
+def tools_in(request: Mapping[str, Any]) -> Json:
+    """The tools of a request: at its top, in Gemini's config, or among the other arguments of a method (Portkey)."""
+    below = [request[name] for name in ("config", "kwargs") if isinstance(request.get(name), Mapping)]
+    return next((tools for place in (request, *below) if (tools := first(dict(place), "tools", "functions"))), None)

@@ -64,7 +64,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     kind: Kind = next((CALLS[name] for name in names if name in CALLS), "chain")
     if kind == "chain" and _AGENTS.search(span.name):
         kind = "agent"
-    operation = Operation(kind=kind, framework="llama-index")
+    operation = Operation(kind=kind, framework="llamaindex")
     for event in span.events:
         if event.name in CALLS:
             _read_call(operation, event.attributes)

@@ -34,7 +34,7 @@ from otel_posthog.conventions._payloads import (
 )
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._reprs import is_bare_object, repr_value
-from otel_posthog.conventions._tools import tools_of
+from otel_posthog.conventions._tools import tools_in, tools_of
 from otel_posthog.conventions._usage import take_usage
 
 KINDS: dict[str, Kind] = {
@@ -231,6 +231,7 @@ def _read_input(operation: Operation, written: Any) -> None:
 
 def _read_tools(operation: Operation, input: Json) -> None:
     tools = tools_in(input) if isinstance(input, dict) else None
+    operation.tools = tools_of([tool for tool in listed(tools) if isinstance(tool, dict)]) or operation.tools
     operation.tools = tools_of([tool for tool in listed(tools) if isinstance(tool, dict)]) or operation.tools
 
 

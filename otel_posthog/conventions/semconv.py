@@ -219,13 +219,22 @@ def _with_tool_calls(
     if operation.tools is None and calls and all(_is_definition(call) for call in calls):
         operation.tools = tools_of(calls)  # OpenLIT 1.33 for the responses API
         return output
-    calls = calls or _joined_calls(attributes)
+    calls = calls or _joined_calls(attributes) or _misnamed_calls(attributes)
     if not calls or any(isinstance(part, ToolCall) for message in output or () for part in message.parts):
         return output
     parts = parts_of([{"type": "tool_call", **call} for call in calls if isinstance(call, dict)])
     if not output:
         return [Message("assistant", parts)]
     return [*output[:-1], replace(output[-1], parts=[*output[-1].parts, *parts])]
+
+
+def _misnamed_calls(attributes: Attributes) -> list[dict[str, Any]]:
+    """Langtrace 3.8 writes the model's last tool call as the request's tool results (Anthropic)."""
+    written = parse_quoted_json(attributes.peek("gen_ai.request.tool_results"))
+    if not isinstance(written, dict) or written.get("type") != "tool_use":
+        return []
+    attributes.drop("gen_ai.request.tool_results")
+    return [{**written, "type": "tool_call", "arguments": written.get("input")}]
 
 
 def _is_definition(call: Any) -> bool:

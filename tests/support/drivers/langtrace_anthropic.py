@@ -9,6 +9,6 @@ REQUIRES = ("langtrace-python-sdk", "anthropic")
 SOURCE = Source(
     "langtrace-python-sdk",
     "anthropic",
-    anthropic_client(),
+    anthropic_client(without=("stream_helper",)),
     ("langtrace_python_sdk.instrumentation:AnthropicInstrumentation",),
 )

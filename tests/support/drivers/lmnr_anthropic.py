@@ -23,4 +23,4 @@ def begin() -> None:
     provider.add_span_processor(SimpleSpanProcessor(SPANS))
 
 
-SOURCE = Source("lmnr", "anthropic", anthropic_client(begin))
+SOURCE = Source("lmnr", "anthropic", anthropic_client(begin, without=("stream", "stream_tool", "stream_reasoning")))
