@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from docs.conventions import conventions_table, libraries_table
 from docs.redaction import redaction_table
 from docs.support import support_table
 from otel_posthog.events.properties import properties_table
 from otel_posthog.settings import options_table
 
 ROOT = Path(__file__).parents[1]
-TABLES = {
-    ROOT / "docs" / "options.md": ("options", options_table),
-    ROOT / "docs" / "privacy.md": ("redaction", redaction_table),
-    ROOT / "docs" / "properties.md": ("properties", properties_table),
-    ROOT / "docs" / "support.md": ("support", support_table),
-}
+DOCS = ROOT / "docs"
+# File, name of the table in it, what makes the table.
+TABLES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
+    (DOCS / "conventions.md", "conventions", conventions_table),
+    (DOCS / "conventions.md", "libraries", libraries_table),
+    (DOCS / "options.md", "options", options_table),
+    (DOCS / "privacy.md", "redaction", redaction_table),
+    (DOCS / "properties.md", "properties", properties_table),
+    (DOCS / "support.md", "support", support_table),
+)
 
 
 def with_table(text: str, name: str, table: str) -> str:
@@ -29,7 +35,7 @@ def with_table(text: str, name: str, table: str) -> str:
 
 def main() -> None:
     """Rewrite all tables in place."""
-    for path, (name, table) in TABLES.items():
+    for path, name, table in TABLES:
         path.write_text(with_table(path.read_text(), name, table()))
 
 

@@ -232,7 +232,6 @@ def _read_input(operation: Operation, written: Any) -> None:
 def _read_tools(operation: Operation, input: Json) -> None:
     tools = tools_in(input) if isinstance(input, dict) else None
     operation.tools = tools_of([tool for tool in listed(tools) if isinstance(tool, dict)]) or operation.tools
-    operation.tools = tools_of([tool for tool in listed(tools) if isinstance(tool, dict)]) or operation.tools
 
 
 def _lacks_of_the_answer(operation: Operation) -> bool:
