@@ -79,6 +79,9 @@ PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
 INPUTS = ("gen_ai.input.messages", "gen_ai.prompt", "gen_ai.request.messages", "gen_ai.embeddings.input",
           "gen_ai.request.embedding_inputs")  # fmt: skip
 OUTPUTS = ("gen_ai.output.messages", "gen_ai.completion", "gen_ai.response.text")
+# Seconds to the first chunk; the last: AgentOps.
+FIRST_TOKEN = ("gen_ai.response.time_to_first_chunk", "gen_ai.response.time_to_first_token",
+               "gen_ai.client.operation.time_to_first_chunk", "gen_ai.streaming.time_to_first_token")  # fmt: skip
 INSTRUCTIONS = ("gen_ai.system_instructions", "gen_ai.agent.instructions", "instructions")  # the last: Langtrace
 TOOLS = ("gen_ai.tool.definitions", "gen_ai.request.tools", "gen_ai.request.available_tools")
 

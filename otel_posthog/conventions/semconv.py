@@ -37,6 +37,7 @@ from otel_posthog.conventions._semconv_tables import (
     ACTORS,
     CALL_INDEX,
     COST_INDEX,
+    FIRST_TOKEN,
     INPUTS,
     INSTRUCTIONS,
     KINDS,
@@ -145,13 +146,7 @@ def _read_first_token(operation: Operation, span: SpanView, attributes: Attribut
     """Seconds to the first chunk. Strands writes milliseconds; OpenLIT writes it for calls that did not stream."""
     if operation.streaming is None and "gen_ai.client.operation.time_to_first_chunk" in attributes:
         operation.streaming = True  # Pydantic AI and the AI SDK write it for streams alone
-    seconds = attributes.take(
-        to_number,
-        "gen_ai.response.time_to_first_chunk",
-        "gen_ai.response.time_to_first_token",
-        "gen_ai.client.operation.time_to_first_chunk",
-        "gen_ai.streaming.time_to_first_token",  # AgentOps
-    )
+    seconds = attributes.take(to_number, *FIRST_TOKEN)
     at_server = attributes.take(to_number, "gen_ai.server.time_to_first_token")
     if seconds is None and at_server is not None:
         seconds = at_server / 1000 if span.scope_name.startswith("strands.") else at_server
