@@ -27,7 +27,7 @@ from otel_posthog.bridge._values import (
     add_log,
 )
 
-_WRONG_TYPE = (TypeError, ValueError, AttributeError, KeyError)
+_WRONG_TYPE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)  # int(inf)
 
 
 def decode_traces(body: bytes) -> Decoded:
@@ -166,7 +166,7 @@ def value_of(value: Any, depth: int = 0) -> Any:
         if kind in _CONVERT:
             try:
                 return _CONVERT[kind](inner)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 return inner
         if kind == "arrayValue":
             items = inner.get("values") if isinstance(inner, dict) else None
