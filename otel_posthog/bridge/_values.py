@@ -8,7 +8,7 @@ https://github.com/open-telemetry/opentelemetry-proto.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,16 @@ class LazyAttributes(Mapping[str, Any]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._raw
+
+    # Mapping's own would call a Python method for each name.
+
+    def keys(self) -> KeysView[str]:
+        """The names."""
+        return self._raw.keys()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or the default."""
+        return self[name] if name in self._raw else default
 
     def __repr__(self) -> str:
         return f"LazyAttributes({list(self._raw)})"
