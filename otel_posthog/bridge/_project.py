@@ -52,8 +52,7 @@ class Project:
         self.is_durable = settings.spool_dir is not None
         self.counts = Counts()
         self.ledger = Ledger()
-        self.delivery = Delivery(settings, self.ledger, shrink=shrink)
-        self.delivery.put(())  # sends what an earlier process has left in the spool
+        self.delivery = Delivery(settings, self.ledger, shrink)
         self.window = TraceWindow(window.seconds, window.max_bytes)
         self._pipeline = Pipeline(settings, self.delivery.encode)
         self._memory = Memory(Sampler(settings.sample_rate, settings.sample_errors))
@@ -101,11 +100,8 @@ class Project:
 
     @property
     def is_full(self) -> bool:
-        """Whether PostHog takes less than comes, and what waits for it is about to exceed its bound."""
-        stats, settings = self.delivery.stats(), self.settings
-        if self.is_durable:
-            return stats.spool_bytes > settings.max_spool_bytes * 0.9
-        return stats.pending > settings.max_queue_size * 0.9
+        """Whether the spool is about to exceed its bound, beyond which it drops events."""
+        return self.is_durable and self.delivery.stats().spool_bytes > self.settings.max_spool_bytes * 0.9
 
     def stats(self) -> Stats:
         """The delivery's counters."""

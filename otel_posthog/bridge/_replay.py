@@ -16,6 +16,7 @@ from otel_posthog.bridge._ticket import Answer, Signal, Ticket
 from otel_posthog.events import Event
 
 _PAUSE = 0.05  # seconds between two looks at whether there is room again
+_MOST_EVENTS = 10_000  # that wait to be delivered
 _EXPLANATION = "$otel_posthog_explain"
 
 
@@ -67,7 +68,7 @@ def submit(record: Record, intake: Intake, project: Project) -> Ticket:
     """Hand over a record, as soon as there is room for it."""
     while not intake.admit(len(record.body)):
         time.sleep(_PAUSE)
-    while project.is_full:
+    while project.is_full or project.delivery.pending > _MOST_EVENTS:
         time.sleep(_PAUSE)
     if record.kind == "events":
         intake.release(len(record.body))
@@ -87,6 +88,7 @@ def _deliver(record: Record, project: Project) -> Ticket:
     except (ValueError, KeyError, TypeError, AttributeError):
         ticket.resolve(Answer(400, "not an event"))
         return ticket
+    project.ledger.accepted(1)
     ticket.receipts.append(project.delivery.put([project.delivery.encode(event)]))
     return ticket
 

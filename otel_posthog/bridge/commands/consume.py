@@ -58,7 +58,7 @@ def consume(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # Kafka is the spool; what is not delivered is read again.
-    settings = options.load_settings(retry_for=86_400.0)
+    settings = options.with_room(options.load_settings(retry_for=86_400.0), max_memory_mib * _MIB)
     project = Project(settings, options.window_of(window_seconds, window_mib), options.observer_of(verbose))
     intake = Intake([project], max_body_bytes=256 * _MIB, max_held_bytes=max_memory_mib * _MIB, answer_within=None)
     topics: dict[str, Signal] = {**dict.fromkeys(traces, "traces"), **dict.fromkeys(logs, "logs")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from otel_posthog.bridge._project import Observer, Window
@@ -27,6 +29,16 @@ def load_settings(**options: object) -> Settings:
         return Settings.load(**options)  # type: ignore[arg-type]
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
+
+
+def with_room(settings: Settings, held_bytes: int) -> Settings:
+    """Settings whose queue never drops what the intake lets in: the bound is ``held_bytes`` of requests, and half of
+    ``max_memory_bytes`` is the queue's."""
+    return replace(
+        settings,
+        max_queue_size=10_000_000,
+        max_memory_bytes=max(settings.max_memory_bytes, 4 * held_bytes),
+    )
 
 
 def window_of(seconds: float, mib: int) -> Window:

@@ -21,6 +21,7 @@ from otel_posthog.bridge.commands import options
 from otel_posthog.settings import Settings
 
 _MIB = 1024 * 1024
+_HELD = 128 * _MIB
 # The rest of a trace is looked for so far ahead in the file.
 _WINDOW = Window(30.0, 64 * _MIB, complete=True)
 
@@ -49,8 +50,9 @@ def replay(
         _dry_run(paths)
         return
     settings = options.load_settings(historical_migration=historical, retry_for=86_400.0)
+    settings = options.with_room(settings, _HELD)
     project = Project(settings, _WINDOW, options.observer_of(verbose))
-    intake = Intake([project], max_body_bytes=256 * _MIB, max_held_bytes=128 * _MIB, answer_within=None)
+    intake = Intake([project], max_body_bytes=256 * _MIB, max_held_bytes=_HELD, answer_within=None)
     intake.start()
     state = _State(settings)
     totals = _replay.Totals()

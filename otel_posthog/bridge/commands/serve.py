@@ -55,7 +55,7 @@ def serve(
     The exporter's options are read from the environment: POSTHOG_API_KEY, POSTHOG_HOST, POSTHOG_SPOOL_DIR, ….
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    projects, default = _projects(keys)
+    projects, default = _projects(keys, max_memory_mib * _MIB)
     first = default or projects[0]
     if window_seconds > _LONGEST_WINDOW and not first.spool_dir:
         raise click.UsageError(
@@ -84,11 +84,12 @@ def serve(
         raise click.ClickException("some events were not delivered")
 
 
-def _projects(keys: tuple[str, ...]) -> tuple[list[Settings], Settings | None]:
+def _projects(keys: tuple[str, ...], held_bytes: int) -> tuple[list[Settings], Settings | None]:
     """The settings of all projects, and of those the default's: that of ``POSTHOG_API_KEY``."""
     names = list(dict.fromkeys(key for text in keys for key in text.replace(",", " ").split()))
     has_default = any(os.environ.get(name, "").strip() for name in _KEY_VARIABLES)
     loaded = options.load_settings(**({} if has_default or not names else {"api_key": names[0]}))
+    loaded = options.with_room(loaded, held_bytes)
     others = [replace(loaded, api_key=key) for key in names if key != loaded.api_key]
     return [loaded, *others], loaded if has_default else None
 
