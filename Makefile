@@ -57,6 +57,11 @@ bench-growth: install
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.growth
 
+# The bridge, a Collector and Kafka against the exporter.
+bench-bridge: install
+	$(BIN)/python -m pip install --quiet --group bench --group bridge-tools
+	$(BIN)/python -m benchmarks.bridge
+
 # Every fault under every load at full size; writes the table in docs/delivery.md.
 faults: install
 	$(BIN)/python -m tests.faults

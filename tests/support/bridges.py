@@ -76,6 +76,12 @@ class BridgeProcess:
         wait_until(self._is_ready, 20)
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """``kill -9``."""
         assert self._process is not None
