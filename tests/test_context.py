@@ -214,7 +214,7 @@ def test_a_plain_exporter_sends_no_content_once_any_code_keeps_its_own(
 
 
 def test_the_content_of_a_span_whose_context_was_evicted_is_not_sent(posthog: LocalPostHog) -> None:
-    app = App(posthog, max_memory_bytes=1024)
+    app = App(posthog, max_memory_bytes=3072)
     with otel_posthog.context(capture_content=False):
         span = app.tracer.start_span("chat", attributes={**CHAT, "gen_ai.input.messages": "a secret"})
     assert app.events() == []  # the collector has seen the start, and has no room for it

@@ -231,7 +231,7 @@ def test_beyond_the_bound_of_memory_spans_are_exported_early_and_none_is_lost(
     posthog: LocalPostHog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-    app = App(posthog, max_memory_bytes=100_000, hold=60)
+    app = App(posthog, max_memory_bytes=200_000, hold=60)
     with app.tracer.start_as_current_span("POST /chat", attributes={"user.id": "ada"}):
         for number in range(100):
             attributes = {**CHAT, "gen_ai.input.messages": f"{number} " + "x" * 2000}

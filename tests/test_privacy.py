@@ -16,7 +16,7 @@ from tests.support.events import events_of
 from tests.support.made import made_span
 
 OFF = {"capture_content": False}
-WITHOUT_CONTENT = {"google-adk", "mistralai-native_1.12"}  # recorded without it
+WITHOUT_CONTENT = {"anthropic-native", "google-adk", "mistralai-native_1.12"}  # recorded without it
 
 
 def said_in(name: str) -> set[str]:
