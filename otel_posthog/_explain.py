@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+import requests
+
 from otel_posthog._model import Json
 from otel_posthog._spans import SpanView
 from otel_posthog._trace import TracedSpan
@@ -56,8 +58,6 @@ def wants_explanations(host: str) -> bool:
     name = urlsplit(host).hostname or ""
     if name not in ("localhost", "::1") and not name.startswith("127."):
         return False
-    import requests  # slow to import, and only here in the collector's thread
-
     try:
         with requests.Session() as session:
             session.trust_env = False

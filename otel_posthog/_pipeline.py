@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -69,6 +68,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, encode: Encode, readers: Sequence[Reader] = ()) -> None:
         self._encode = encode
+        self._host_wants_explanations: bool | None = None  # asked with the first event
         self._readers = (*readers, *READERS)
         self._should_export: Callable[[Any], bool] | None = settings.should_export
         self._denied = matcher(settings.deny_attributes)
@@ -204,10 +204,13 @@ class Pipeline:
             memory.remember(exported)
             result.exported.append(exported)
 
-    @cached_property
+    @property
     def _explains(self) -> bool:
         """Whether events say why they look as they do: the local PostHog shows it."""
-        return wants_explanations(self._host)
+        # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile could never take.
+        if self._host_wants_explanations is None:
+            self._host_wants_explanations = wants_explanations(self._host)
+        return self._host_wants_explanations
 
     def _explained(
         self,

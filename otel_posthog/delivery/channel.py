@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import zlib
 from collections.abc import Callable, Sequence
-from threading import Lock
 from urllib.parse import urlsplit
 
 from otel_posthog.delivery.batching import Batch
 from otel_posthog.delivery.clock import Clock, rfc3339
 from otel_posthog.delivery.encoding import EncodedEvent
+from otel_posthog.delivery.http import RequestsTransport
 from otel_posthog.delivery.protocols import CaptureProtocol, Envelope, Outcome, protocols
 from otel_posthog.delivery.stats import Ledger
 from otel_posthog.delivery.transport import Request, Transport, TransportError
@@ -29,15 +28,14 @@ Compressor = Callable[[bytes], bytes]
 
 
 class Channel:
-    """Sends batches, one attempt each. Thread-safe; the transport is made when the first request is."""
+    """Sends batches, one attempt each. Thread-safe."""
 
     def __init__(self, settings: Settings, ledger: Ledger, clock: Clock, transport: Transport | None) -> None:
         self._settings, self._ledger, self._clock = settings, ledger, clock
         self._compression, self._compress = settings.compression, _compressor(settings.compression)
         self._protocols = protocols(settings.endpoint, accept_empty=settings.accept_empty_answers)
         self._place, self._since = 0, 0.0
-        self._transport = transport
-        self._making = Lock()
+        self._transport = transport or RequestsTransport(settings)
         parts = urlsplit(settings.host)
         self.host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
@@ -74,7 +72,7 @@ class Channel:
         request = Request(settings.host + protocol.path, headers, body, timeout, total, protocol.max_answer)
         begun = self._clock.monotonic()
         try:
-            response = self._ready_transport().send(request)
+            response = self._transport.send(request)
             outcome, status = protocol.outcome(response, self._clock.time()), str(response.status)
         except TransportError as error:
             outcome, status = Outcome(error.kind, error.reason, error.detail), error.reason
@@ -91,14 +89,6 @@ class Channel:
         """A sentence about an answer, without credentials."""
         return f"{self.host}{protocol.path} {outcome.detail}"
 
-    def _ready_transport(self) -> Transport:
-        with self._making:
-            if self._transport is None:
-                from otel_posthog.delivery.http import RequestsTransport  # takes a while: not on the app's threads
-
-                self._transport = RequestsTransport(self._settings)
-            return self._transport
-
 
 def _is_loopback(hostname: str) -> bool:
     return hostname in ("localhost", "::1") or hostname.startswith("127.") or hostname.endswith(".localhost")
@@ -109,19 +99,15 @@ def _compressor(name: str) -> Compressor:
         return bytes
     if name == "gzip":
         return _gzip
-    if importlib.util.find_spec("zstandard") is None:
+    try:
+        from zstandard import ZstdCompressor
+    except ImportError as error:
         raise ConfigurationError(
             "compression is 'zstd': it needs the package zstandard, pip install 'otel-posthog[zstd]'."
-        )
-    return _zstd
+        ) from error
+    return lambda body: ZstdCompressor(_ZSTD_LEVEL).compress(body)  # one for each body: it is not thread-safe
 
 
 def _gzip(body: bytes) -> bytes:
     packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
     return packer.compress(body) + packer.flush()
-
-
-def _zstd(body: bytes) -> bytes:
-    import zstandard
-
-    return zstandard.ZstdCompressor(_ZSTD_LEVEL).compress(body)

@@ -1,4 +1,7 @@
-"""RequestsTransport: requests over ``requests``. Imported when the first request is made, since that takes a while."""
+"""RequestsTransport: requests over ``requests``.
+
+Imported with the delivery, not with the first request: a child forked while a thread imports gets half a module.
+"""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from otel_posthog.delivery.http import RequestsTransport
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.faults import Fault
 from tests.support.captured import KEY, encoded, encoded_of_size, made_event, uuids
+from tests.support.processes import run_python
 from tests.support.scripted import Answer, ScriptedServer
 
 DeliverTo = Callable[..., Delivery]
@@ -511,15 +512,24 @@ def test_large_events_arrive(posthog: LocalPostHog, deliver_to: DeliverTo) -> No
     assert deliver_to(posthog.url).put([encoded_of_size(2 * 1024 * 1024) for _ in range(3)]).wait(20) is True
 
 
-# --- the import is not on the app's path
+# --- imports
 
 
-def test_requests_is_imported_with_the_first_request() -> None:
-    code = (
-        "import sys\nfrom otel_posthog import Settings\nfrom otel_posthog.delivery import Delivery, Ledger\n"
-        "delivery = Delivery(Settings(api_key='k'), Ledger())\n"
-        "assert not {'requests', 'urllib3', 'sqlite3'} & set(sys.modules)"
-    )
-    import subprocess
-
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+@pytest.mark.parametrize(
+    "settings", [{}, {"POSTHOG_COMPRESSION": "zstd", "OTEL_EXPORTER_POSTHOG_ENDPOINT": "v1"}], ids=["v0", "v1-zstd"]
+)
+def test_nothing_is_imported_once_threads_run(posthog: LocalPostHog, settings: dict[str, str]) -> None:
+    """A child that is forked while a thread imports finds half a module for ever."""
+    code = """
+import sys
+import otel_posthog
+assert not {"requests", "urllib3"} & set(sys.modules)
+handle = otel_posthog.configure()
+before = set(sys.modules)
+handle.tracer_provider.get_tracer("app").start_span("chat", attributes={"gen_ai.operation.name": "chat"}).end()
+assert handle.flush(10_000)
+assert set(sys.modules) == before, sorted(set(sys.modules) - before)
+"""
+    ended = run_python(code, {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url, **settings})
+    assert ended.returncode == 0, ended.stderr
+    assert len(posthog.events()) == 1
