@@ -12,7 +12,7 @@ import pytest
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs until it ends, and then other tests cannot use asyncio
 def browser() -> Iterator[Any]:
     """The system's Chromium, by Playwright. With ``REQUIRE_BROWSER=1`` a missing one is a failure."""
     missing = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
