@@ -265,6 +265,13 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         await self._stopping.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # Connections that were accepted while it closed the others.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
 
 async def _read(request: Request) -> tuple[bytes, int, str]:
     """The body, its size in bytes and SHA-256. Past the limit it is read but not kept."""
