@@ -136,6 +136,7 @@ def test_lists_are_filtered_without_leaving_the_page(open_page: OpenPage) -> Non
         assert "RateLimitError" in rows(page).inner_text()
         assert "no price known" in rows(page).inner_text()
         page.locator("input[name=errors]").uncheck()
+        page.locator("tr[data-row]", has_text="umbrella").wait_for()
         page.locator("select[name=model]").select_option("claude-sonnet-4-5")
         page.locator("tr[data-row]", has_text="umbrella").wait_for(state="detached")
         assert "What colour is this?" in rows(page).inner_text()
