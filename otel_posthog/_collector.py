@@ -91,8 +91,9 @@ class Collector:
         self._traces = Traces(settings.hold, bound)
         self._logs = LogStore(bound)
         self._memory = Memory(Sampler(settings.sample_rate, settings.sample_errors))
-        self._in_pipeline = 0  # spans whose events are being made
+        self._received = self._settled = 0  # spans and evaluations; the settled ones were handed over or dropped
         self._outgoing: list[EncodedEvent] = []
+        self._unsettled = 0  # spans and evaluations of the outgoing events
         self._outgoing_since = 0.0
         # Appending to these is atomic, so a signal handler may do it at any moment.
         self._inbox: deque[tuple[int, Any, Any, Any]] = deque()
@@ -102,7 +103,8 @@ class Collector:
         self._owner = threading.Lock()  # held by the thread that handles the inbox
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._stopped = False
+        self._stopped = False  # nothing new is taken
+        self._finished = False  # the thread has handled what came before
         self._hurries = False
         self._hints = Hints(enabled=settings.hints, content=settings.capture_content)
 
@@ -149,9 +151,15 @@ class Collector:
 
     @property
     def queued(self) -> int:
-        """Spans that have ended and are not handed over yet."""
-        ended = sum(1 for record in list(self._inbox) if record[0] == _END and self._is_exported(record[1]))
-        return ended + self._traces.waiting_spans + self._in_pipeline + len(self._outgoing)
+        """Spans and evaluations that are not handed over yet."""
+        # In this order, one that moves on meanwhile is counted twice rather than not at all.
+        settled = self._settled
+        coming = sum(
+            1
+            for kind, first, _, _ in list(self._inbox)
+            if kind == _EVALUATION or (kind == _END and self._is_exported(first))
+        )
+        return coming + self._received - settled
 
     def _put(self, kind: int, first: Any, second: Any = None, third: Any = None) -> None:
         if self._stopped:
@@ -199,27 +207,32 @@ class Collector:
 
     def _run(self) -> None:
         attach(set_value(_SUPPRESS_INSTRUMENTATION, True))
-        while True:
+        while not self._finished:
             with suppress(Empty):
                 self._wake.get(timeout=0.05 if self._hurries else _TICK)
             self._is_woken = False
-            if self._handle_inbox() and self._stopped and not self._inbox:
-                return
+            self._handle_inbox()
+        # What a thread puts from now on starts another one, which handles it and ends.
+        self._thread = None
+        self._handle_inbox()
 
-    def _handle_inbox(self) -> bool:
-        """Handle all that has come; ``False`` if another thread does so already."""
+    def _handle_inbox(self) -> None:
+        """Handle all that has come, unless another thread does so already."""
         if not self._owner.acquire(blocking=False):
-            return False
+            return
         try:
             waiting: list[Reply] = []
             everything = False
             for _ in range(len(self._inbox)):
-                kind, first, second, third = self._inbox.popleft()
+                kind, first, second, third = self._inbox[0]
                 if kind in (_FLUSH, _STOP):
                     everything = True
                     waiting.append(second)
+                    self._finished = self._finished or kind == _STOP
                 else:
                     self._handle(kind, first, second, third)
+                self._inbox.popleft()
+            everything = everything or self._finished
             complete = self._export_ready(everything)
             self._hand_over(everything)
             for reply in waiting:
@@ -227,7 +240,6 @@ class Collector:
                 reply.resolve()
         finally:
             self._owner.release()
-        return True
 
     def _handle(self, kind: int, first: Any, second: Any, third: Any) -> None:
         try:
@@ -237,16 +249,21 @@ class Collector:
                 is_exported = self._is_exported(first)
                 self._hints.ended(is_exported)
                 self._traces.end(first, is_exported, self._clock())
+                self._received += is_exported
             elif kind == _LOG:
                 if evicted := self._logs.add(first, second, third):
                     self._ledger.warn("log_records", f"{evicted} log records with message content were dropped: too "
                                                      "many wait for spans that have not ended")  # fmt: skip
             elif kind == _EVALUATION:
                 self._traces.evaluate(_with_context(first, capture_context_of(second, third)), self._clock())
+                self._received += 1
             else:
                 self._handle_export(first, second)
         except APP_ERRORS as error:  # an object of the app's raised while it was looked at
-            self._ledger.warn("internal", f"a span could not be read: {type(error).__name__}", logging.ERROR)
+            if kind in (_END, _EVALUATION):
+                self._report(Result(), [error])
+            else:
+                self._ledger.warn("internal", f"a span could not be read: {type(error).__name__}", logging.ERROR)
             if kind == _EXPORT:
                 second.complete = False
                 second.resolve()
@@ -278,19 +295,19 @@ class Collector:
             if fallback is not None:
                 contexts[key_of(span)] = fallback
         evaluations = [record for ready in self._traces.take_evaluations() for record in ready.evaluations]
+        self._unsettled += len(evaluations)
         result = self._pipeline.run(Batch(views, contexts, evaluations=evaluations), self._memory)
         self._hints.exported(result.exported)
         reply.complete = self._report(result) and reply.complete
-        self._hand_over(True)
         self._ledger.accepted(len(result.events))
         reply.receipt = self._delivery.put(result.events)
+        self._hand_over(True)
         reply.resolve()
 
     def _export_ready(self, everything: bool) -> bool:
         complete = True
         ready = self._traces.take(self._clock(), self._is_worth_waiting, everything=everything)
         # Together, because the two records of one call may lie in two traces; and not too many, to free their memory.
-        self._in_pipeline = sum(len(trace.ended) for trace in ready)
         for start in range(0, len(ready), _MOST_TRACES):
             complete = self._export_group(ready[start : start + _MOST_TRACES]) and complete
         self._report_overflow()
@@ -322,21 +339,24 @@ class Collector:
         self._hints.exported(result.exported)
         for ready in group:
             self._traces.exported(ready, by_trace.get(f"{ready.trace_id:032x}", ()))
-        if result.events:
-            if not self._outgoing:
-                self._outgoing_since = self._clock()
-            self._outgoing += result.events
-            if len(self._outgoing) >= self._batch_size:
-                self._hand_over(True)
-        self._in_pipeline -= sum(len(ready.ended) for ready in group)
-        return self._report(result, errors)
+        complete = self._report(result, errors)
+        if not self._outgoing:
+            self._outgoing_since = self._clock()
+        self._outgoing += result.events
+        self._unsettled += sum(len(ready.ended) + len(ready.evaluations) for ready in group)
+        self._hand_over(len(self._outgoing) >= self._batch_size)
+        return complete
 
     def _hand_over(self, now: bool) -> None:
         """Give events to the delivery, ``now`` or once they have waited long enough."""
-        if self._outgoing and (now or self._hurries or self._clock() - self._outgoing_since >= self._delay):
+        if self._outgoing and not (now or self._hurries or self._clock() - self._outgoing_since >= self._delay):
+            return
+        if self._outgoing:
             self._ledger.accepted(len(self._outgoing))
             self._delivery.put(self._outgoing)
-            self._outgoing = []
+        self._outgoing = []
+        self._settled += self._unsettled
+        self._unsettled = 0
 
     def _report(self, result: Result, errors: Sequence[BaseException] = ()) -> bool:
         """Count what became no event; ``True`` if no error was among it."""

@@ -66,12 +66,14 @@ class Runtime:
         deadline = time.monotonic() + timeout
         if not self.is_shut_down:
             self.flush(timeout)
-        while (self.delivery.pending or self.collector.queued) and time.monotonic() < deadline:
+        # In this order: a span moves from the collector to the delivery meanwhile, never back.
+        while (self.collector.queued or self.delivery.pending) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def stats(self) -> Stats:
         """The counters, and the spans that are no events yet."""
-        return replace(self.delivery.stats(), queued=self.collector.queued)
+        queued = self.collector.queued  # read first: a span that moves on meanwhile is counted twice, not lost
+        return replace(self.delivery.stats(), queued=queued)
 
 
 class PerProcess:

@@ -118,7 +118,7 @@ class Traces:
         self._adopting: set[int] = set()  # traces with spans of another provider
         # Open and waiting spans of instrumentations that record calls, by scope: the oldest first.
         self._calls: dict[str, OrderedDict[tuple[int, int], int]] = {}
-        self.waiting_spans = self.waiting_bytes = 0
+        self._waiting_bytes = 0
         self._kept = 0  # bytes of open spans and context spans
 
     def __len__(self) -> int:
@@ -179,7 +179,6 @@ class Traces:
             trace.waiting_since = now
         trace.evaluations.append(record)
         self._waiting[trace_id] = trace
-        self.waiting_spans += 1
         self._check(trace_id, trace)
 
     def take(self, now: float, keep: Callable[[int], bool], *, everything: bool = False) -> list[ReadyTrace]:
@@ -191,7 +190,7 @@ class Traces:
             ready = [self._take(trace_id, trace) for trace_id, trace in list(self._waiting.items())]
         else:
             ready = self._take_complete(now) + self._take_overdue(now, keep)
-        if self.waiting_bytes + self._kept > self._max_bytes:
+        if self._waiting_bytes + self._kept > self._max_bytes:
             ready += self._relieve()
         for trace_id, trace in list(self._finished.items()):
             if now - trace.touched < LATE:
@@ -256,15 +255,13 @@ class Traces:
         trace.ended.append(ended)
         trace.size += ended.size
         self._waiting[trace_id] = trace
-        self.waiting_spans += 1
-        self.waiting_bytes += ended.size
+        self._waiting_bytes += ended.size
 
     def _take(self, trace_id: int, trace: TraceState) -> ReadyTrace:
         ready = ReadyTrace(trace_id, trace, trace.ended, trace.evaluations)
         for ended in trace.ended:
             self._forget_call(ended.span)
-        self.waiting_spans -= len(trace.ended) + len(trace.evaluations)
-        self.waiting_bytes -= trace.size
+        self._waiting_bytes -= trace.size
         trace.ended, trace.evaluations, trace.size = [], [], 0
         del self._waiting[trace_id]
         self._complete.pop(trace_id, None)
@@ -342,11 +339,11 @@ class Traces:
     def _relieve(self) -> list[ReadyTrace]:
         """Back below the bound: forget ended traces, export what waits, then forget the traces that were touched least
         lately."""
-        while self._finished and self.waiting_bytes + self._kept > self._max_bytes:
+        while self._finished and self._waiting_bytes + self._kept > self._max_bytes:
             _, trace = self._finished.popitem(last=False)
             self._kept -= _CONTEXT_BYTES * len(trace.context_spans)
         ready = []
-        while self._waiting and self.waiting_bytes + self._kept > self._max_bytes:
+        while self._waiting and self._waiting_bytes + self._kept > self._max_bytes:
             trace_id = next(iter(self._waiting))
             ready.append(self._take(trace_id, self._waiting[trace_id]))
         if self._kept > self._max_bytes:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Tracer
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.trace import SpanContext, TraceFlags, Tracer
 
 from otel_posthog import ConfigurationError, PostHogSpanExporter, PostHogSpanProcessor
 from otel_posthog.local import LocalPostHog
@@ -306,3 +306,30 @@ def test_twenty_threads_lose_no_span(posthog: LocalPostHog, processor_for: MakeP
     processor.force_flush()
     assert len(posthog.events()) == 400
     assert processor.stats().delivered == 400
+
+
+def test_a_span_is_queued_or_accepted_at_every_moment(posthog: LocalPostHog, processor_for: MakeProcessor) -> None:
+    processor, _ = processor_for(posthog.url)
+    ended: list[ReadableSpan] = []
+    missing: list[int] = []
+
+    class Watched(ReadableSpan):
+        """Looks at the stats whenever the collector looks at it."""
+
+        is_looking = False
+
+        def get_span_context(self) -> Any:
+            if not Watched.is_looking and threading.current_thread().name == "otel-posthog-collector":
+                Watched.is_looking = True  # the stats look at the spans in turn
+                so_far, stats = len(ended), processor.stats()
+                missing.append(so_far - stats.queued - stats.accepted)
+                Watched.is_looking = False
+            return super().get_span_context()
+
+    for number in (1, 2, 3):
+        span = Watched("chat", SpanContext(number, 1, False, TraceFlags(1)), attributes=CHAT, end_time=1)
+        processor.on_end(span)
+        ended.append(span)
+    processor.force_flush()
+    assert len(missing) > 10
+    assert max(missing) == 0
