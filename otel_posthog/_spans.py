@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import format_span_id, format_trace_id
+from opentelemetry.trace import Link, format_span_id, format_trace_id
 
 
 @dataclass(slots=True)
@@ -24,12 +24,22 @@ class EventView:
 
 
 @dataclass(slots=True)
+class LinkView:
+    """A link to another span. Ids are lowercase hex."""
+
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(slots=True)
 class SpanView:
     """A span. Ids are lowercase hex, times are nanoseconds since the Unix epoch.
 
     ``status_code`` is ``UNSET``, ``OK`` or ``ERROR``; ``kind`` is ``INTERNAL``, ``CLIENT``, ``SERVER``, ``PRODUCER`` or
-    ``CONSUMER``; ``logs`` are the log records written with this span's ids, in the order they were emitted; ``source``
-    is what the view was made from, such as the SDK's ``ReadableSpan``.
+    ``CONSUMER``; ``logs`` are the log records written with this span's ids, in the order they were emitted;
+    ``dropped_…`` count what the SDK's limits cost the span; ``source`` is what the view was made from, such as the
+    SDK's ``ReadableSpan``.
     """
 
     name: str
@@ -48,6 +58,10 @@ class SpanView:
     scope_version: str
     resource: Mapping[str, Any]
     logs: Sequence[EventView] = ()
+    links: Sequence[LinkView] = ()
+    dropped_attributes: int = 0
+    dropped_events: int = 0
+    dropped_links: int = 0
     source: Any = field(default=None, repr=False, compare=False)
     _names: str | None = field(default=None, init=False, repr=False)
 
@@ -86,8 +100,17 @@ def view_of(span: ReadableSpan, logs: Sequence[EventView] = ()) -> SpanView:
         scope_version=(scope.version if scope else "") or "",
         resource=_resource_attributes(span.resource),
         logs=logs,
+        links=[_link_view(link) for link in span.links],
+        dropped_attributes=span.dropped_attributes,
+        dropped_events=span.dropped_events,
+        dropped_links=span.dropped_links,
         source=span,
     )
+
+
+def _link_view(link: Link) -> LinkView:
+    ids = link.context
+    return LinkView(format_trace_id(ids.trace_id), format_span_id(ids.span_id), plain_dict(link.attributes))
 
 
 def plain_dict(attributes: Mapping[str, Any] | None) -> dict[str, Any]:

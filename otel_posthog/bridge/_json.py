@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from otel_posthog._spans import EventView, SpanView
+from otel_posthog._spans import EventView, LinkView, SpanView
 from otel_posthog._trace import EvaluationRecord
 from otel_posthog.bridge._values import (
     DEEPEST,
@@ -136,6 +136,13 @@ def _view(span: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any])
         scope_name=str(scope.get("name") or ""),
         scope_version=str(scope.get("version") or ""),
         resource=resource,
+        links=[
+            LinkView(str(link.get("traceId")).lower(), str(link.get("spanId")).lower(), _attributes(link).copy())
+            for link in span.get("links") or ()
+        ],
+        dropped_attributes=_integer(span.get("droppedAttributesCount")),
+        dropped_events=_integer(span.get("droppedEventsCount")),
+        dropped_links=_integer(span.get("droppedLinksCount")),
     )
 
 

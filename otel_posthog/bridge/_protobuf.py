@@ -13,7 +13,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_posthog._spans import EventView, SpanView
+from otel_posthog._spans import EventView, LinkView, SpanView
 from otel_posthog._trace import EvaluationRecord
 from otel_posthog.bridge._values import (
     DEEPEST,
@@ -174,6 +174,10 @@ def _view(span: Span, resource: dict[str, Any], scope: InstrumentationScope) -> 
         scope_name=scope.name,
         scope_version=scope.version,
         resource=resource,
+        links=[LinkView(link.trace_id.hex(), link.span_id.hex(), _decoded(link.attributes)) for link in span.links],
+        dropped_attributes=span.dropped_attributes_count,
+        dropped_events=span.dropped_events_count,
+        dropped_links=span.dropped_links_count,
     )
 
 

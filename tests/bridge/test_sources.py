@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import orjson
 import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
 
 from otel_posthog._memory import Memory
 from otel_posthog._pipeline import Pipeline
@@ -18,6 +31,7 @@ from otel_posthog.delivery import encode
 from otel_posthog.settings import Settings
 from otel_posthog.stages.sampling import Sampler
 from tests.support import recordings
+from tests.support.made import made_span
 from tests.support.otlp import as_json, logs_request, traces_request
 
 ENCODE: dict[str, Callable[[Any], bytes]] = {"proto": lambda request: request.SerializeToString(), "json": as_json}
@@ -59,3 +73,48 @@ def test_a_recording_gives_the_same_events_over_otlp(name: str, encoding: str) -
     )
     assert expected
     assert events_of(decoded_views(name, encoding)) == expected
+
+
+def full_span() -> ReadableSpan:
+    """A span with all that a span can have, and more of it than the limits allow."""
+    provider = TracerProvider(
+        resource=Resource({"service.name": "shop", "flags": [True, False]}),
+        span_limits=SpanLimits(max_span_attributes=4, max_events=2, max_links=1),
+    )
+    parent = SpanContext(0xA, 0xB, is_remote=True, trace_flags=TraceFlags(1))
+    other = SpanContext(0xC, 0xD, is_remote=False, trace_flags=TraceFlags(1))
+    span = provider.get_tracer("scope", "1.2").start_span(
+        "chat",
+        set_span_in_context(NonRecordingSpan(parent)),
+        SpanKind.CLIENT,
+        {"text": "t", "number": 1, "float": 0.5, "list": ("a", "b"), "bool": True, "more": 2},
+        [Link(other, {"why": "first"}), Link(other, {"why": "retry"})],
+    )
+    for number in range(5):
+        span.add_event("gen_ai.choice", {"index": number})
+    span.set_status(Status(StatusCode.ERROR, "timeout"))
+    span.end()
+    assert isinstance(span, ReadableSpan)
+    return span
+
+
+def comparable(view: SpanView) -> dict[str, Any]:
+    values = {field.name: getattr(view, field.name) for field in fields(view) if field.compare and field.init}
+    return {**values, "attributes": orjson.dumps(dict(view.attributes)), "resource": orjson.dumps(view.resource)}
+
+
+@pytest.mark.parametrize("encoding", ["proto", "json"])
+@pytest.mark.parametrize(
+    "span", [full_span(), *(made_span(kind=kind) for kind in SpanKind)], ids=["all", *(kind.name for kind in SpanKind)]
+)
+def test_a_view_over_otlp_has_all_that_the_sdk_says(span: ReadableSpan, encoding: str) -> None:
+    (over_otlp,) = DECODERS[f"traces.{encoding}"](ENCODE[encoding](traces_request([span]))).spans
+    assert comparable(over_otlp) == comparable(view_of(span))
+
+
+def test_dropped_counts_and_links_of_an_sdk_span() -> None:
+    view = view_of(full_span())
+    assert (view.dropped_attributes, view.dropped_events, view.dropped_links) == (2, 3, 1)
+    assert [(link.trace_id, link.span_id, link.attributes) for link in view.links] == [
+        (f"{0xC:032x}", f"{0xD:016x}", {"why": "retry"})
+    ]
