@@ -360,17 +360,10 @@ class Collector:
 
     def _report(self, result: Result, errors: Sequence[BaseException] = ()) -> bool:
         """Count what became no event; ``True`` if no error was among it."""
-        for drop in result.drops:
-            detail = None if drop.error is None else f"{drop.reason.replace('_', ' ')}: {type(drop.error).__name__}"
-            if drop.count:
-                self._ledger.accepted(drop.count)
-                self._ledger.record_drop(drop.reason, drop.count, detail)
-            elif detail is not None:
-                self._ledger.warn(drop.reason, detail)
         for error in errors:
             self._ledger.accepted(1)
             self._ledger.record_drop("mapping_failed", 1, f"mapping failed: {type(error).__name__}")
-        return not errors and not any(drop.error is not None and drop.count for drop in result.drops)
+        return result.report(self._ledger) and not errors
 
     def _report_overflow(self) -> None:
         if overflowed := len(self._overflow):

@@ -30,7 +30,7 @@ from otel_posthog._trace import (
     TracedSpan,
 )
 from otel_posthog.conventions import READERS, Reader, is_ai_span, parse_span
-from otel_posthog.delivery import EncodedEvent
+from otel_posthog.delivery import EncodedEvent, Ledger
 from otel_posthog.events import Event, EventOptions, build_event, trace_event
 from otel_posthog.events.evaluations import build_evaluation, identity_of
 from otel_posthog.events.identity import event_uuid
@@ -62,13 +62,30 @@ class Result:
     drops: list[Drop] = field(default_factory=list)
     exported: list[Exported] = field(default_factory=list)
 
+    def report(self, ledger: Ledger) -> bool:
+        """Count what became no event; ``True`` if no error was among it."""
+        for drop in self.drops:
+            detail = None if drop.error is None else f"{drop.reason.replace('_', ' ')}: {type(drop.error).__name__}"
+            if drop.count:
+                ledger.accepted(drop.count)
+                ledger.record_drop(drop.reason, drop.count, detail)
+            elif detail is not None:
+                ledger.warn(drop.reason, detail)
+        return not any(drop.error is not None and drop.count for drop in self.drops)
+
 
 class Pipeline:
-    """Maps batches by the settings. Never raises, whatever a span holds. One thread at a time may use a memory."""
+    """Maps batches by the settings. Never raises, whatever a span holds. One thread at a time may use a memory.
 
-    def __init__(self, settings: Settings, encode: Encode, readers: Sequence[Reader] = ()) -> None:
+    ``explains``: whether events say why they look as they do; ``None``: if the host is the local PostHog, which shows
+    it.
+    """
+
+    def __init__(
+        self, settings: Settings, encode: Encode, readers: Sequence[Reader] = (), *, explains: bool | None = None
+    ) -> None:
         self._encode = encode
-        self._host_wants_explanations: bool | None = None  # asked with the first event
+        self._explaining = explains  # if nothing is said, the host is asked with the first event
         self._readers = (*readers, *READERS)
         self._should_export: Callable[[Any], bool] | None = settings.should_export
         self._denied = matcher(settings.deny_attributes)
@@ -206,11 +223,10 @@ class Pipeline:
 
     @property
     def _explains(self) -> bool:
-        """Whether events say why they look as they do: the local PostHog shows it."""
         # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile could never take.
-        if self._host_wants_explanations is None:
-            self._host_wants_explanations = wants_explanations(self._host)
-        return self._host_wants_explanations
+        if self._explaining is None:
+            self._explaining = wants_explanations(self._host)
+        return self._explaining
 
     def _explained(
         self,

@@ -22,7 +22,7 @@ class Summary:
     """Counts of events by name, tokens and cost by model, unmapped attributes, and reasons for what is left out."""
 
     def __init__(self, settings: Settings) -> None:
-        self._pipeline = Pipeline(settings, encode)
+        self._pipeline = Pipeline(settings, encode, explains=False)
         self._events: Counter[str] = Counter()
         self._calls: Counter[str] = Counter()
         self._tokens: Counter[tuple[str, str]] = Counter()

@@ -21,12 +21,6 @@ from otel_posthog.delivery import encode
 from otel_posthog.events.identity import event_uuid
 
 
-class _ExplainingPipeline(Pipeline):
-    """Events say why they look as they do."""
-
-    _explains = True
-
-
 @click.command()
 @click.argument("what", metavar="FILE|TRACE")
 @click.option("--trace", "trace_id", help="Only this trace of the file: an id or the beginning of one.")
@@ -54,7 +48,8 @@ def explain(what: str, trace_id: str | None, database: str) -> None:
 
 def _explain_file(path: str, trace_id: str) -> Iterator[str]:
     has_key = os.environ.get("POSTHOG_API_KEY")
-    pipeline = _ExplainingPipeline(options.load_settings(**({} if has_key else {"api_key": "phc_explain"})), encode)
+    settings = options.load_settings(**({} if has_key else {"api_key": "phc_explain"}))
+    pipeline = Pipeline(settings, encode, explains=True)
     for part in read_files([path]):
         part.spans = [span for span in part.spans if span.trace_id.startswith(trace_id.lower())]
         result = map_spans(part, pipeline)
