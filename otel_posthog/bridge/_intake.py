@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -23,7 +24,6 @@ from otel_posthog.bridge._values import Decoded, UndecodableError
 
 logger = logging.getLogger("otel_posthog")
 
-_TICK = 0.02  # seconds between two looks at what is being delivered
 _MOST_AT_ONCE = 64  # requests that are decoded before the windows are looked at
 
 
@@ -66,10 +66,11 @@ class Intake:
         self.projects = {project.fingerprint: project for project in projects}
         self.max_body_bytes = max_body_bytes
         self._max_held, self._answer_within, self._journal = max_held_bytes, answer_within, journal
-        self._queue: SimpleQueue[tuple[Request, Ticket] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Request, Ticket] | list[Ticket] | None] = SimpleQueue()
         self._held = 0
         self._holding = threading.Lock()
-        self._open: list[Ticket] = []  # not delivered yet
+        self._open: dict[Ticket, None] = {}  # not delivered yet
+        self._deadlines: deque[Ticket] = deque()  # of those with one, in order
         self._flushing = self._stopping = False
         self._thread = threading.Thread(target=self._run, name="otel-posthog-intake", daemon=True)
 
@@ -161,6 +162,9 @@ class Intake:
                 if item is None:
                     everything = True
                     continue
+                if isinstance(item, list):
+                    self._settle(item)
+                    continue
                 try:
                     self._take(*item)
                 except Exception as error:
@@ -169,14 +173,14 @@ class Intake:
             now = time.monotonic()
             for project in self.projects.values():
                 try:
-                    project.export_ready(now, everything)
+                    self._export_ready(project, now, everything)
                 except Exception as error:
                     logger.error("spans could not be exported: %s", type(error).__name__)
-            self._settle(now)
+            self._expire(now)
 
-    def _next(self) -> list[tuple[Request, Ticket] | None]:
+    def _next(self) -> list[tuple[Request, Ticket] | list[Ticket] | None]:
         """What has come; waits for it until something else is due."""
-        found: list[tuple[Request, Ticket] | None] = []
+        found: list[tuple[Request, Ticket] | list[Ticket] | None] = []
         try:
             found.append(self._queue.get(timeout=self._patience()))
             while len(found) < _MOST_AT_ONCE:
@@ -187,8 +191,8 @@ class Intake:
 
     def _patience(self) -> float | None:
         deadlines = [d for project in self.projects.values() if (d := project.window.next_deadline) is not None]
-        if self._open:
-            return _TICK
+        if self._deadlines and self._deadlines[0].deadline is not None:
+            deadlines.append(self._deadlines[0].deadline)
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _take(self, request: Request, ticket: Ticket) -> None:
@@ -203,13 +207,21 @@ class Intake:
             return
         self._hold(ticket, len(body) - ticket.size)
         ticket.rejected = decoded.rejected
-        project = request.project
-        project.add(decoded, ticket, time.monotonic())
-        self._open.append(ticket)
-        if self._journal is not None and ticket.parts and ticket.file is None:
-            project.export_ready(time.monotonic(), self._flushing)
+        project, now = request.project, time.monotonic()
+        self._open[ticket] = None
+        project.add(decoded, ticket, now)
+        if not ticket.parts:
+            self._close(ticket)
+            return
+        if self._journal is not None and ticket.file is None:
+            self._export_ready(project, now, self._flushing)
             if ticket.parts:
                 self._keep(self._journal, request, ticket, body)
+        if ticket.deadline is not None and not ticket.future.done():
+            self._deadlines.append(ticket)
+
+    def _export_ready(self, project: Project, now: float, everything: bool) -> None:
+        self._settle(project.export_ready(now, everything, self._queue.put))
 
     def _keep(self, journal: RequestJournal, request: Request, ticket: Ticket, body: bytes) -> None:
         """Write a request that waits in the window to disk, so that it can be answered."""
@@ -220,24 +232,34 @@ class Intake:
         else:
             ticket.answer()
 
-    def _settle(self, now: float) -> None:
-        still_open = []
-        for ticket in self._open:
-            if self._is_done(ticket):
-                ticket.answer()
-                if ticket.file is not None:
-                    ticket.file.unlink(missing_ok=True)
-                self._hold(ticket, -ticket.size)
-                continue
-            if ticket.deadline is not None and now >= ticket.deadline:
-                ticket.resolve(TOO_BUSY)
-            still_open.append(ticket)
-        self._open = still_open
+    def _settle(self, parts: Iterable[Ticket]) -> None:
+        """Parts of requests are delivered or on disk."""
+        for ticket in parts:
+            ticket.parts -= 1
+            if not ticket.parts:
+                self._close(ticket)
 
-    def _is_done(self, ticket: Ticket) -> bool:
-        return not ticket.parts if self._journal is not None else ticket.is_delivered
+    def _close(self, ticket: Ticket) -> None:
+        """Answer a request of which nothing can be lost any more."""
+        if ticket not in self._open:  # it has failed
+            return
+        del self._open[ticket]
+        ticket.answer()
+        if ticket.file is not None:
+            ticket.file.unlink(missing_ok=True)
+        self._hold(ticket, -ticket.size)
+
+    def _expire(self, now: float) -> None:
+        """Ask senders to try again whose time is up."""
+        while self._deadlines:
+            ticket = self._deadlines[0]
+            if ticket.deadline is not None and now < ticket.deadline and not ticket.future.done():
+                break
+            self._deadlines.popleft()
+            ticket.resolve(TOO_BUSY)
 
     def _finish(self, ticket: Ticket, answer: Answer) -> None:
+        self._open.pop(ticket, None)
         ticket.resolve(answer)
         self._hold(ticket, -ticket.size)
 

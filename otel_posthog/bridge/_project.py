@@ -75,28 +75,36 @@ class Project:
             ticket.parts += 1
             self._evaluations.append((evaluation, ticket))
 
-    def export_ready(self, now: float, everything: bool = False) -> None:
-        """Make events of the traces that are ready and hand them to the delivery."""
+    def export_ready(
+        self, now: float, everything: bool, when_delivered: Callable[[list[Ticket]], object]
+    ) -> list[Ticket]:
+        """Make events of the traces that are ready and hand them to the delivery.
+
+        The result has a ticket for each part that is on disk now. For parts that are not, ``when_delivered`` is called
+        later, in another thread.
+        """
         ready = self.window.take_ready(now, everything)
         evaluations, self._evaluations = self._evaluations, []
         if not ready and not evaluations:
-            return
+            return []
         spans = [span for trace in ready for span in trace.views()]
         context = self.window.context_of({span.trace_id: None for span in spans})
         batch = Batch(spans, {}, context, [record for record, _ in evaluations], complete=self._complete)
         result = self._pipeline.run(batch, self._memory)
         self.window.keep(spans, result.exported)
         self.counts.unclaimed_log_records += sum(trace.unclaimed_logs for trace in ready)
-        self._report(result)
+        result.report(self.ledger)
         self.ledger.accepted(len(result.events))
         receipt = self.delivery.put(result.events)
-        for trace in ready:
-            for ticket in trace.owners:
-                ticket.hand_over(receipt)
-        for _, ticket in evaluations:
-            ticket.hand_over(receipt)
+        parts = [ticket for trace in ready for ticket in trace.owners] + [ticket for _, ticket in evaluations]
+        for ticket in dict.fromkeys(parts):
+            ticket.receipts.append(receipt)
         if self._observer is not None:
             self._observer(spans, result)
+        if receipt.is_stored:
+            return parts
+        receipt.on_done(lambda: when_delivered(parts))
+        return []
 
     @property
     def is_full(self) -> bool:
@@ -106,12 +114,3 @@ class Project:
     def stats(self) -> Stats:
         """The delivery's counters."""
         return self.delivery.stats()
-
-    def _report(self, result: Result) -> None:
-        for drop in result.drops:
-            detail = None if drop.error is None else f"{drop.reason.replace('_', ' ')}: {type(drop.error).__name__}"
-            if drop.count:
-                self.ledger.accepted(drop.count)
-                self.ledger.record_drop(drop.reason, drop.count, detail)
-            elif detail is not None:
-                self.ledger.warn(drop.reason, detail)

@@ -54,14 +54,11 @@ def replay(
             waiting.append((submit(record, intake, project), Progress(path, index + 1, record.position)))
             while rate is not None and project.counts.spans - before > rate * (time.monotonic() - began):
                 time.sleep(_PAUSE)
-            while waiting and _has_arrived(waiting[0][0]):
+            while waiting and waiting[0][0].future.done():
                 yield _count(*waiting.popleft(), totals)
     intake.flush()
     while waiting:
-        if _has_arrived(waiting[0][0]):
-            yield _count(*waiting.popleft(), totals)
-        else:
-            time.sleep(_PAUSE)
+        yield _count(*waiting.popleft(), totals)
 
 
 def submit(record: Record, intake: Intake, project: Project) -> Ticket:
@@ -89,16 +86,14 @@ def _deliver(record: Record, project: Project) -> Ticket:
         ticket.resolve(Answer(400, "not an event"))
         return ticket
     project.ledger.accepted(1)
-    ticket.receipts.append(project.delivery.put([project.delivery.encode(event)]))
+    receipt = project.delivery.put([project.delivery.encode(event)])
+    ticket.receipts.append(receipt)
+    receipt.on_done(ticket.answer)
     return ticket
 
 
-def _has_arrived(ticket: Ticket) -> bool:
-    return ticket.future.done() or (bool(ticket.receipts) and ticket.is_delivered)
-
-
 def _count(ticket: Ticket, progress: Progress, totals: Totals) -> Progress:
-    ticket.answer()
+    """Wait for the record's end and add it to the totals."""
     answer = ticket.future.result()
     totals.records += 1
     if answer.status != 200:

@@ -6,21 +6,11 @@ from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
+
+from otel_posthog.delivery import Receipt
 
 Signal = Literal["traces", "logs", "metrics"]
-
-
-class Receipt(Protocol):
-    """Of the delivery."""
-
-    @property
-    def pending(self) -> int:
-        """Events that are neither delivered nor dropped."""
-
-    @property
-    def dropped(self) -> int:
-        """Events that will not be delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +35,9 @@ TOO_BUSY = Answer(503, "PostHog or the bridge is behind: try again")
 class Ticket:
     """A request on its way.
 
-    ``parts`` counts the traces and evaluations of it that are no events yet; ``size`` is what it holds in memory, in
-    bytes; ``deadline`` is when the sender must have an answer; ``file`` keeps the request on disk.
+    ``parts`` counts the traces and evaluations of it whose events are neither delivered nor spooled; ``size`` is what
+    it holds in memory, in bytes; ``deadline`` is when the sender must have an answer; ``file`` keeps the request on
+    disk.
     """
 
     signal: Signal
@@ -57,17 +48,6 @@ class Ticket:
     receipts: list[Receipt] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
     file: Path | None = None
-
-    def hand_over(self, receipt: Receipt) -> None:
-        """A part is with the delivery."""
-        self.parts -= 1
-        if not self.receipts or self.receipts[-1] is not receipt:
-            self.receipts.append(receipt)
-
-    @property
-    def is_delivered(self) -> bool:
-        """Whether everything of it was delivered or dropped."""
-        return not self.parts and not any(receipt.pending for receipt in self.receipts)
 
     def answer(self) -> None:
         """Tell the sender that it is done."""

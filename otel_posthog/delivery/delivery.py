@@ -7,7 +7,7 @@ process that made it; a forked child leaves it alone and makes its own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from otel_posthog.delivery.attempts import Attempts, Shrink
@@ -31,14 +31,22 @@ from otel_posthog.settings import Settings
 class Receipt:
     """What becomes of the events of one :meth:`Delivery.put`."""
 
-    def __init__(self, report: Report, sender: Sender) -> None:
+    def __init__(self, report: Report, sender: Sender, *, is_stored: bool) -> None:
         self._report, self._sender = report, sender
+        self.is_stored = is_stored  # whether the events survive this process
 
     def wait(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds; ``True`` once every event is delivered, ``False`` if one is dropped or
         still pending. Returns early if no further attempt can begin in time."""
         self._sender.wait(lambda: not self._report.pending, timeout)
         return not self._report.pending and not self._report.dropped
+
+    def on_done(self, callback: Callable[[], object]) -> None:
+        """Call back once each event is delivered or dropped, in whatever thread that happens; at once if it has.
+
+        The callback must not raise or block.
+        """
+        self._sender.when_done(self._report, callback)
 
     @property
     def pending(self) -> int:
@@ -98,7 +106,7 @@ class Delivery:
         items = [Item(event.name, event.uuid, len(event.body), event, report, now) for event in events]
         if items:
             self._sender.put(items)
-        return Receipt(report, self._sender)
+        return Receipt(report, self._sender, is_stored=not any(item.held for item in items))
 
     def flush(self, timeout: float) -> bool:
         """Deliver everything put so far, in ``timeout`` seconds; ``True`` if all of it was delivered.

@@ -6,7 +6,7 @@ An outbox has no lock: :class:`~otel_posthog.delivery.schedule.Schedule` is call
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,10 +15,14 @@ from otel_posthog.delivery.encoding import EncodedEvent
 
 @dataclass(slots=True, eq=False)
 class Report:
-    """What has become of the events of one ``put``; written under the sender's lock."""
+    """What has become of the events of one ``put``; written under the sender's lock.
+
+    ``on_done`` are called without it, once nothing is pending.
+    """
 
     pending: int
     dropped: int = 0
+    on_done: list[Callable[[], object]] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from otel_posthog.delivery.outbox import Item, Outbox
 from otel_posthog.delivery.rejected import RejectedEvents
@@ -54,9 +54,15 @@ class Resolver:
             return claimed
 
     def _release(self, items: Sequence[Item], dropped: int) -> None:
+        done: list[Callable[[], object]] = []
         with self._changed:
             for item in items:
-                item.report.pending -= 1
-                item.report.dropped += dropped
+                report = item.report
+                report.pending -= 1
+                report.dropped += dropped
+                if not report.pending:
+                    done += report.on_done
             self._outbox.ack(items)
             self._changed.notify_all()
+        for callback in done:
+            callback()

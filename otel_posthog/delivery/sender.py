@@ -46,6 +46,14 @@ class Sender:
             self._changed.notify_all()
         self._report_drops()
 
+    def when_done(self, report: Report, callback: Callable[[], object]) -> None:
+        """Call back once nothing of the report is pending, at once if that is so already."""
+        with self._changed:
+            if report.pending:
+                report.on_done.append(callback)
+                return
+        callback()
+
     def pending_reports(self) -> list[Report]:
         """The reports with pending events, those of earlier processes included."""
         with self._changed:

@@ -6,6 +6,7 @@ import gzip
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -171,6 +172,23 @@ def test_an_outage_is_answered_503_with_a_short_retry_after() -> None:
     with LocalPostHog(faults=["503"]) as posthog, BridgeInThread(posthog.url, answer_within=0.5) as bridge:
         answer = bridge.post("traces", chat_request())
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_a_spool_that_is_on_a_full_disk_is_no_reason_to_answer_200(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        LocalPostHog(faults=["503"]) as posthog,
+        BridgeInThread(posthog.url, answer_within=0.5, spool_dir=str(tmp_path)) as bridge,
+    ):
+        assert bridge.post("traces", chat_request(span_id=CHILD_ID)).status_code == 200
+        with monkeypatch.context() as disk:
+            disk.setattr("otel_posthog.delivery.journal._write", full_disk)
+            assert bridge.post("traces", chat_request()).status_code == 503
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_memory_for_requests_is_bounded(posthog: LocalPostHog) -> None:

@@ -79,6 +79,30 @@ def test_put_sends_nothing_itself(post: MakePost) -> None:
     assert (receipt.pending, receipt.dropped, one.delivery.pending) == (0, 0, 0)
 
 
+def test_a_receipt_calls_back_once_its_events_are_delivered_or_dropped(post: MakePost) -> None:
+    one = post()
+    calls: list[str] = []
+    receipt = one.delivery.put(encoded(3))
+    receipt.on_done(lambda: calls.append("first"))
+    assert calls == []
+    receipt.wait(1)
+    receipt.on_done(lambda: calls.append("at once"))
+    assert calls == ["first", "at once"]
+
+
+def test_what_is_dropped_calls_back_too(post: MakePost) -> None:
+    one = post(always(status(400)))
+    calls: list[int] = []
+    receipt = one.delivery.put(encoded(1))
+    receipt.on_done(lambda: calls.append(receipt.dropped))
+    receipt.wait(60)
+    assert calls == [1]
+
+
+def test_events_in_memory_are_not_stored(post: MakePost) -> None:
+    assert post().delivery.put(encoded(1)).is_stored is False
+
+
 def test_each_receipt_is_about_its_own_events(post: MakePost) -> None:
     bad = encoded(1)
     one = post(refusing(set(uuids(bad)), status(400)))

@@ -104,6 +104,16 @@ def test_what_waits_on_disk_is_counted(post: MakePost, tmp_path: Path) -> None:
     assert (one.stats.spooled, one.stats.spool_bytes) == (0, 0)
 
 
+def test_a_receipt_says_whether_its_events_are_on_disk(
+    post: MakePost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = post(spool_dir=tmp_path)
+    assert one.delivery.put(encoded(1)).is_stored is True
+    full_disk(monkeypatch)
+    assert one.delivery.put(encoded(1)).is_stored is False
+    one.delivery.flush(5)
+
+
 def test_nothing_is_given_up_after_retry_for(post: MakePost, tmp_path: Path) -> None:
     one = post(always(status(503)), spool_dir=tmp_path, retry_for=10, max_retries=2)
     one.delivery.put(encoded(5)).wait(600)
