@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog._context import CaptureContext
 from otel_posthog._explain import PROPERTY as EXPLAIN_PROPERTY
-from otel_posthog._explain import explain, wants_explanations
+from otel_posthog._explain import explain, kept_back, wants_explanations
 from otel_posthog._memory import Exported, Memory
 from otel_posthog._model import Operation
 from otel_posthog._spans import EventView, SpanView, view_of
@@ -85,7 +85,7 @@ class Pipeline:
         self, settings: Settings, encode: Encode, readers: Sequence[Reader] = (), *, explains: bool | None = None
     ) -> None:
         self._encode = encode
-        self._explaining = explains  # if nothing is said, the host is asked with the first event
+        self._explaining = explains  # if nothing is said, the host is asked until it answers
         self._readers = (*readers, *READERS)
         self._should_export: Callable[[Any], bool] | None = settings.should_export
         self._denied = matcher(settings.deny_attributes)
@@ -187,6 +187,7 @@ class Pipeline:
             identities.update(whose)
         places = place(tree, operation_of, found.moved, complete=batch.complete, remote_parents=self._remote_parents)
         rates = self._sample(tree, operation_of, places, memory, result)
+        explains = self._explains
         for traced in spans:
             operation = operation_of(traced)
             if operation is None:
@@ -208,8 +209,8 @@ class Pipeline:
                     content=content,
                     sample_rate=rate if where.trace_id in rates else None,
                 )
-                if self._explains:
-                    event = self._explained(event, traced, operation, identity, where, found)
+                if explains:
+                    event = self._explained(event, traced, operation, identity, where, found, privacy)
                 encoded = self._cleaned(event, privacy)
                 result.events.append(encoded)
                 if where.emits_trace_event:
@@ -226,7 +227,7 @@ class Pipeline:
         # No cached_property: before Python 3.12 it has a lock, which a child forked meanwhile could never take.
         if self._explaining is None:
             self._explaining = wants_explanations(self._host)
-        return self._explaining
+        return self._explaining is True
 
     def _explained(
         self,
@@ -236,14 +237,18 @@ class Pipeline:
         identity: Identity,
         where: Place,
         found: Deduplicated,
+        privacy: Privacy,
     ) -> Event:
         def rebuild(span: SpanView) -> Event | None:
             changed = parse_span(span, self._readers)
             return None if changed is None else build_event(changed, span, identity, where, self._options)
 
-        plain = build_event(traced.operation or operation, traced.span, identity, where, self._options)
+        own = traced.operation or operation
+        plain = build_event(own, traced.span, identity, where, self._options)
         reader = next((reader.name for reader in self._readers if reader.matches(traced.span)), "")
-        why = explain(traced.span, plain, reader, rebuild, found.merged.get(traced.key, []))
+        why = explain(traced.span, plain, reader, rebuild, found.merged.get(traced.key, []), own.unmapped)
+        whole = build_event(operation, traced.span, identity, where, self._options)
+        why["dropped"] = {**why["dropped"], **kept_back(whole, event, privacy.clean(event))}
         return replace(event, properties={**event.properties, EXPLAIN_PROPERTY: why})
 
     def _may_send_content(self, context: CaptureContext | None) -> bool:

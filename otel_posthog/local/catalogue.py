@@ -112,6 +112,13 @@ def trace(store: Store, trace_id: str, project: str | None = None) -> TraceRow |
     return TraceRow(*rows[0]) if rows else None
 
 
+def traces_starting_with(store: Store, prefix: str, project: str | None) -> list[tuple[str, str]]:
+    """Id and project of the traces whose id starts like this, in the order of their first event."""
+    query = "SELECT trace_id, project FROM traces WHERE substr(trace_id, 1, ?) = ? AND project = coalesce(?, project)"
+    found = store.rows(f"{query} ORDER BY first_seq", (len(prefix), prefix, project))
+    return [(row[0], row[1]) for row in found]
+
+
 def neighbours(store: Store, row: TraceRow) -> tuple[TraceRow | None, TraceRow | None]:
     """The traces that began to arrive just before and just after."""
     older = traces(store, Filter(), row.first_seq, 1)
@@ -128,6 +135,16 @@ def trace_events(store: Store, row: TraceRow, limit: int) -> list[Facts]:
 
 def event(store: Store, seq: int) -> Facts | None:
     return next(iter(select_facts(store, "WHERE seq = ?", (seq,))), None)
+
+
+def doubles(store: Store, facts: Facts) -> int:
+    """How many other events of its kind and trace have the node id of this one.
+
+    PostHog merges what has the same uuid, event, timestamp and distinct_id; these differ in one of them.
+    """
+    query = "SELECT count(*) FROM facts WHERE trace_id = ? AND project = ? AND node_id = ? AND kind = ? AND seq != ?"
+    values = (facts.trace_id, facts.project, facts.node_id, facts.kind, facts.seq)
+    return int(store.rows(query, values)[0][0])
 
 
 def events(store: Store, wanted: Filter, kind: str = "", before: int | None = None, limit: int = PAGE) -> list[Facts]:

@@ -1,4 +1,4 @@
-"""What the real PostHog would do to an event that it accepted: drop, merge, null or misread it.
+"""What the real PostHog would do to an event that it accepted: drop, merge, null, misread or count it twice.
 
 Sources: PostHog's ingestion and trace view, read in 2026. Each check returns sentences, mostly none.
 """
@@ -14,7 +14,7 @@ from otel_posthog.local.contract import DISTINCT_ID_LIMIT, REFUSED_DISTINCT_IDS
 from otel_posthog.local.prices import PRICED_EVENTS, is_anthropic, is_exclusive
 from otel_posthog.local.store import StoredEvent
 
-Effect = Literal["dropped", "merged", "nulled", "cut", "misread"]
+Effect = Literal["dropped", "merged", "nulled", "cut", "misread", "counted twice"]
 Finding = tuple[Effect, str]
 
 _KNOWN_EVENTS = frozenset(
@@ -25,9 +25,16 @@ _TRACE_ID = re.compile(r"[A-Za-z0-9_~.@()!':|-]+")
 _NUMBERS = re.compile(r"\$ai_(\w+_)?tokens|\$ai_latency|\$ai_time_to_first_token|\$ai_\w+_(usd|price)")
 
 
-def findings_of(event: StoredEvent) -> list[Finding]:
-    """Everything that a sender should know about the event."""
-    return [finding for check in _CHECKS for finding in check(event, event["properties"])]
+def findings_of(event: StoredEvent, doubles: int = 0) -> list[Finding]:
+    """Everything that a sender should know about the event; ``doubles`` as `catalogue.doubles` counts them."""
+    found = [finding for check in _CHECKS for finding in check(event, event["properties"])]
+    if doubles:
+        others = "Another event" if doubles == 1 else f"{doubles} other events"
+        verb = "has" if doubles == 1 else "have"
+        found.append(
+            ("counted twice", f"{others} of this trace {verb} the same span id: PostHog keeps and counts them all.")
+        )
+    return found
 
 
 def _dropped(event: StoredEvent, properties: dict[str, Any]) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS facts (
     cache_write REAL, reasoning REAL, latency REAL, first_token REAL, cost REAL, cost_source TEXT,
     is_error INTEGER, error TEXT, result TEXT, deliveries INTEGER
 );
-CREATE INDEX IF NOT EXISTS facts_trace ON facts (trace_id, project);
+CREATE INDEX IF NOT EXISTS facts_node ON facts (trace_id, project, node_id);
 CREATE INDEX IF NOT EXISTS facts_kind ON facts (kind, seq);
 CREATE INDEX IF NOT EXISTS facts_time ON facts (time);
 CREATE INDEX IF NOT EXISTS facts_model ON facts (model, trace_id);

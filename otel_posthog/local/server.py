@@ -162,7 +162,7 @@ class LocalPostHog:
         record = _record(request, status, fault.kind if fault else None, verdict, size, digest)
         self.store.add(accepted, record, verdict.project)
         if self._on_event is not None:
-            for event in self.store.delivered(accepted):
+            for event in self.store.delivered(accepted, verdict.project):
                 try:
                     self._on_event(event)
                 except Exception:  # a view that fails must not become a server error

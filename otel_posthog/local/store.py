@@ -131,13 +131,14 @@ class Store:
     def events(self) -> list[StoredEvent]:
         return self._select_events(" ORDER BY seq")
 
-    def events_after(self, seq: int) -> Iterator[tuple[int, StoredEvent]]:
-        """The events with a higher number, each with its number, some hundred at a time."""
+    def events_after(self, seq: int, project: str | None = None) -> Iterator[tuple[int, StoredEvent]]:
+        """The events with a higher number (``None``: of all projects), each with its number, some hundred at a time."""
+        where = "WHERE seq > ? AND project = coalesce(?, project) ORDER BY seq LIMIT"
         while True:
-            numbers = self.rows("SELECT seq FROM events WHERE seq > ? ORDER BY seq LIMIT 200", (seq,))
+            numbers = self.rows(f"SELECT seq FROM events {where} 200", (seq, project))
             if not numbers:
                 return
-            events = self._select_events(" WHERE seq > ? ORDER BY seq LIMIT ?", (seq, len(numbers)))
+            events = self._select_events(f" {where} ?", (seq, project, len(numbers)))
             yield from zip((row[0] for row in numbers), events, strict=False)
             seq = numbers[-1][0]
 
@@ -156,15 +157,21 @@ class Store:
             return value if isinstance(value, dict) else None
         return None
 
-    def delivered(self, events: Iterable[Event]) -> list[StoredEvent]:
-        """The stored form of events that were just added."""
-        where = " WHERE uuid = ? AND event = ? AND timestamp = ? AND distinct_id = ?"
-        keys = [(e.uuid, e.name, e.timestamp, e.distinct_id) for e in events]
+    def explained_trace(self, trace_id: str) -> list[tuple[StoredEvent, dict[str, Any] | None]]:
+        """The events of one trace, by its whole id, each with what the exporter said about its making."""
+        numbers = [row[0] for row in self.rows("SELECT seq FROM events WHERE trace_id = ? ORDER BY seq", (trace_id,))]
+        return [(event, self.explanation(seq)) for seq in numbers if (event := self.event(seq)) is not None]
+
+    def delivered(self, events: Iterable[Event], project: str) -> list[StoredEvent]:
+        """The stored form of a project's events that were just added."""
+        where = " WHERE uuid = ? AND event = ? AND timestamp = ? AND distinct_id = ? AND project = ?"
+        keys = [(e.uuid, e.name, e.timestamp, e.distinct_id, project) for e in events]
         return [stored for key in keys for stored in self._select_events(where, key)]
 
-    def trace(self, trace_id: str) -> list[StoredEvent]:
-        """The events of one trace, by its whole id."""
-        return self._select_events(" WHERE trace_id = ? ORDER BY seq", (trace_id,))
+    def trace(self, trace_id: str, project: str | None = None) -> list[StoredEvent]:
+        """The events of one trace, by its whole id; ``None``: of whatever projects use the id."""
+        where = " WHERE trace_id = ? AND project = coalesce(?, project) ORDER BY seq"
+        return self._select_events(where, (trace_id, project))
 
     def trace_ids(self, prefix: str = "") -> list[str]:
         """The ids that start with ``prefix``, in the order of their first event."""

@@ -72,6 +72,9 @@ def test_the_traces_of_the_demo_appear_live(open_page: OpenPage, tmp_path: Path)
         rows(page).first.click()
         page.locator("#details .message.assistant").wait_for()
         assert "Paris" in page.locator("#details").inner_text()
+        # The demo's exporter said how it made the event.
+        page.locator("[data-tab=why]").click()
+        assert "opentelemetry.instrumentation.openai_v2" in page.locator("[data-panel=why]").inner_text()
 
 
 def test_a_trace_is_read_node_by_node(open_page: OpenPage) -> None:

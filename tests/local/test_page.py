@@ -157,6 +157,15 @@ def test_what_posthog_would_do_is_marked(posthog: LocalPostHog) -> None:
     assert "Came 2 times with the same uuid" in page
 
 
+def test_a_call_that_was_sent_under_two_uuids_is_marked(posthog: LocalPostHog) -> None:
+    twice = [
+        event("$ai_generation", NOW, "t", span_id="s", uuid=f"00000000-0000-0000-0000-00000000000{n}") for n in (1, 2)
+    ]
+    send(posthog.url, [*twice, event("$ai_generation", NOW, "t", span_id="other")])
+    marked = "Another event of this trace has the same span id: PostHog keeps and counts them all."
+    assert [marked in get(posthog, f"/local/event?seq={seq}").text for seq in (1, 2, 3)] == [True, True, False]
+
+
 def test_changes_are_announced_and_the_stream_ends_with_the_server(posthog: LocalPostHog) -> None:
     with get(posthog, "/local/stream", stream=True) as answer:
         lines = answer.iter_lines(decode_unicode=True)

@@ -19,6 +19,7 @@ from otel_posthog.bridge.commands import options
 from otel_posthog.conventions import MARKERS, READERS
 from otel_posthog.delivery import encode
 from otel_posthog.events.identity import event_uuid
+from otel_posthog.local.explanation import explanation_lines, explanation_of
 
 
 @click.command()
@@ -63,11 +64,14 @@ def _explain_file(path: str, trace_id: str) -> Iterator[str]:
         for span in part.spans:
             event = events.pop(event_uuid(span.trace_id, span.span_id), None)
             yield f"span {span.span_id} of trace {span.trace_id}: {span.name}"
-            yield from _without_event(span, merged, result) if event is None else _with_event(event)
+            if event is None:
+                yield from _without_event(span, merged, result)
+            else:
+                yield from _with_event(event, event["properties"].get(PROPERTY))
             yield ""
         for event in events.values():  # that were captured before, and evaluations
             yield f"event {event['uuid']}"
-            yield from _with_event(event)
+            yield from _with_event(event, event["properties"].get(PROPERTY))
             yield ""
         for reason, count in part.rejected.items():
             yield f"{count} rejected: {reason}"
@@ -83,29 +87,15 @@ def _explain_trace(trace_id: str, database: str) -> Iterator[str]:
     if not found:
         raise click.ClickException(f"{trace_id} is no file, and no trace of the local PostHog starts with it")
     for one in found:
-        for event in store.trace(one):
+        for event, raw in store.explained_trace(one):
             yield f"event {event['uuid']} of trace {one}"
-            yield from _with_event(dict(event))
+            yield from _with_event(dict(event), raw)
             yield ""
 
 
-def _with_event(event: dict[str, Any]) -> Iterator[str]:
-    properties = event["properties"]
-    why = properties.get(PROPERTY)
-    if not isinstance(why, dict):
-        yield f"  {event['event']}; where it came from is not known"
-        return
-    reader, scope = why["reader"] or "a convention of its own", why["scope"] or "unnamed"
-    yield f"  {event['event']}, read as {reader} (scope {scope})"
-    width = max((len(name) for name in why["sources"]), default=0)
-    for name, attributes in sorted(why["sources"].items()):
-        yield f"  {name:<{width}}  <- {', '.join(attributes)}"
-    for name in sorted(properties.keys() - why["sources"].keys() - {PROPERTY, *why["unread"]}):
-        yield f"  {name:<{width}}  <- the span itself, its resource, or the settings"
-    if why["unread"]:
-        yield f"  without a property, passed through: {', '.join(sorted(why['unread']))}"
-    for other in why["merged"]:
-        yield f"  another record of this call went into it: span {other['span_id']}, scope {other['scope']}"
+def _with_event(event: dict[str, Any], raw: object) -> Iterator[str]:
+    found = explanation_of(raw, event["properties"].keys() - {PROPERTY})
+    yield from explanation_lines(event["event"], found)
 
 
 def _without_event(span: SpanView, merged: dict[str, str], result: Any) -> Iterator[str]:

@@ -68,8 +68,8 @@ def details_of(store: Store, facts: Facts) -> Details | None:
         dict(sorted((name, value) for name, value in properties.items() if name not in _ELSEWHERE)),
         cost_of(facts.kind, properties),
         table_version(),
-        findings_of(event),
-        explanation_of(store.explanation(facts.seq)),
+        findings_of(event, catalogue.doubles(store, facts)),
+        explanation_of(store.explanation(facts.seq), properties),
         evaluations,
     )
 
