@@ -20,7 +20,6 @@ from otel_posthog.local.server import LocalPostHog
 from otel_posthog.local.store import Store, StoredEvent, StoreError
 from otel_posthog.local.views import (
     event_line,
-    event_table,
     messages_text,
     properties_text,
     trace_table,
@@ -59,6 +58,9 @@ _database = click.option(
 )
 
 
+_project = click.option("--project", metavar="KEY", help="Only this project: its key or the beginning of it.")
+
+
 @click.group(invoke_without_command=True)
 @click.option("--host", default=_HOST, show_default=True, help="Address to bind.")
 @click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True)
@@ -80,33 +82,43 @@ def local(context: click.Context, host: str, port: int, database: str, faults: l
 
 @local.command("list")
 @_database
-@click.option("--events", "as_events", is_flag=True, help="List events instead of traces.")
+@_project
+@click.option("--events", "as_events", is_flag=True, help="List all events instead of traces.")
 @click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="The newest N traces; 0 for all.")
-def list_traces(database: str, as_events: bool, limit: int) -> None:
-    """List the traces received, the newest last."""
+def list_traces(database: str, project: str | None, as_events: bool, limit: int) -> None:
+    """List the traces received, the newest last; those of several projects one project after the other."""
     store = _open(database)
+    key = _find_project(store, project)
     console = _console()
     if as_events:
-        console.print(event_table(store.events()))
+        for _, event in store.events_after(0, key):
+            console.print(event_line(event), no_wrap=True, overflow="ellipsis")
         return
-    rows = catalogue.traces(store, Filter(), limit=limit)
-    console.print(trace_table(rows[::-1], console.width))
+    rows = catalogue.traces(store, Filter(project=key or ""), limit=limit)[::-1]
+    several = key is None and len(catalogue.projects(store)) > 1
+    for name in sorted({row.project for row in rows}) if several else [None]:
+        if name is not None:
+            console.print(f"[bold]project {escape(name) or 'without a key'}[/]", soft_wrap=True)
+        console.print(trace_table([row for row in rows if name in (None, row.project)], console.width))
     total = catalogue.counts(store).traces
-    if total > len(rows):
+    if key is None and total > len(rows):
         console.print(f"[dim]the newest {len(rows)} of {total} traces; --limit 0 lists all[/]")
 
 
 @local.command("show")
 @click.argument("trace_id", default="latest")
 @_database
+@_project
 @click.option("--messages", is_flag=True, help="The conversations, as text.")
 @click.option("--properties", is_flag=True, help="All properties of each event.")
 @click.option("--json", "as_json", is_flag=True, help="The events as JSON, one a line.")
-def show_trace(trace_id: str, database: str, messages: bool, properties: bool, as_json: bool) -> None:
+def show_trace(
+    trace_id: str, database: str, project: str | None, messages: bool, properties: bool, as_json: bool
+) -> None:
     """Draw the tree of one trace. TRACE_ID is `latest`, an id, or the beginning of one."""
     store = _open(database)
-    found = _find_trace(store, trace_id)
-    events = store.trace(found)
+    found, key = _find_trace(store, trace_id, project)
+    events = store.trace(found, key)
     if as_json:
         _write_lines(events)
         return
@@ -146,30 +158,52 @@ def clear(database: str) -> None:
 
 @local.command("export")
 @_database
+@_project
 @click.option("--trace", "trace_id", help="Only this trace: `latest`, an id, or the beginning of one.")
-def export(database: str, trace_id: str | None) -> None:
+def export(database: str, project: str | None, trace_id: str | None) -> None:
     """Write the events as JSON lines, in the form in which they were captured."""
     store = _open(database)
     if trace_id is not None:
-        _write_lines(store.trace(_find_trace(store, trace_id)))
+        _write_lines(store.trace(*_find_trace(store, trace_id, project)))
         return
-    _write_lines(event for _, event in store.events_after(0))
+    key = _find_project(store, project)
+    keys = catalogue.projects(store)
+    if key is None and len(keys) > 1:
+        click.echo(f"events of {len(keys)} projects: {', '.join(keys)}; --project exports one of them", err=True)
+    _write_lines(event for _, event in store.events_after(0, key))
 
 
-def _find_trace(store: Store, trace_id: str) -> str:
+def _find_project(store: Store, start: str | None) -> str | None:
+    """The key that starts like this; ``None`` for ``None``."""
+    if start is None:
+        return None
+    keys = [key for key in catalogue.projects(store) if key.startswith(start)]
+    if len(keys) != 1 and start not in keys:
+        known = ", ".join(catalogue.projects(store)) or "none yet"
+        raise click.ClickException(f"{len(keys) or 'no'} project keys start with {start!r}; known keys: {known}")
+    return start if start in keys else keys[0]
+
+
+def _find_trace(store: Store, trace_id: str, project: str | None) -> tuple[str, str]:
+    """Id and project of a trace."""
+    key = _find_project(store, project)
     if trace_id == "latest":
-        newest = catalogue.traces(store, Filter(), limit=1)
+        newest = catalogue.traces(store, Filter(project=key or ""), limit=1)
         if not newest:
             raise click.ClickException("no trace has arrived yet")
-        return newest[0].trace_id
-    found = store.trace_ids(trace_id)
-    if trace_id in found:  # an id may be the beginning of another one
-        return trace_id
+        return newest[0].trace_id, newest[0].project
+    found = catalogue.traces_starting_with(store, trace_id, key)
+    exact = [row for row in found if row[0] == trace_id]  # an id may be the beginning of another one
+    found = exact or found
     if not found:
         raise click.ClickException(f"no trace starts with {trace_id!r}; see: otel-posthog local list")
+    ids = list(dict.fromkeys(row[0] for row in found))
+    if len(ids) > 1:
+        some = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+        raise click.ClickException(f"{len(ids)} traces start with {trace_id!r}: {some}")
     if len(found) > 1:
-        some = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
-        raise click.ClickException(f"{len(found)} traces start with {trace_id!r}: {some}")
+        keys = ", ".join(row[1] for row in found)
+        raise click.ClickException(f"{len(found)} projects have a trace {ids[0]}: choose one with --project: {keys}")
     return found[0]
 
 

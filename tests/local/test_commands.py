@@ -113,7 +113,9 @@ def test_list_shows_each_trace_with_its_sums(database: str) -> None:
 def test_list_can_show_every_event(database: str) -> None:
     result = run("list", "--events", "--database", database)
     assert result.exit_code == 0
-    assert len(result.output.splitlines()) == 7
+    assert len(result.output.splitlines()) == 6
+    lines = CliRunner().invoke(build(), ["local", "list", "--events", "--database", database], env={"COLUMNS": "80"})
+    assert [len(line) <= 80 for line in lines.output.splitlines()] == [True] * 6
 
 
 def test_a_missing_database_is_named(tmp_path: Path) -> None:
@@ -306,6 +308,52 @@ def test_export_writes_events_that_can_be_sent_again(sample_database: str) -> No
     with LocalPostHog() as posthog:
         send(posthog.url, events)
         assert len(posthog.events()) == len(expected)
+
+
+@pytest.fixture
+def shared_database(tmp_path: Path) -> str:
+    """A database in which two projects have a trace of the same id, of two and one events."""
+    path = tmp_path / "shared.db"
+    with LocalPostHog(database=path) as posthog:
+        send(posthog.url, failed_call(1_790_000_000.0), "phc_red")
+        send(posthog.url, failed_call(1_790_000_000.0)[:1], "phc_blue")
+    return str(path)
+
+
+def test_list_keeps_projects_apart(shared_database: str) -> None:
+    lines = narrow("list", "--database", shared_database)
+    assert [line.split()[1] for line in lines if line.startswith("project")] == ["phc_blue", "phc_red"]
+    assert [line.split()[0] for line in lines].count("f00d5b8e1c2d3e4f5061728394a5b6c7") == 2
+    only = narrow("list", "--project", "phc_b", "--database", shared_database)
+    assert [line.split()[0] for line in only] == ["trace", "f00d5b8e1c2d3e4f5061728394a5b6c7"]
+    events = narrow("list", "--events", "--project", "phc_b", "--database", shared_database)
+    assert len(events) == 1
+
+
+def test_show_asks_which_project_is_meant(shared_database: str) -> None:
+    result = run("show", "f00d", "--database", shared_database)
+    assert result.exit_code == 1
+    trace_id = "f00d5b8e1c2d3e4f5061728394a5b6c7"
+    sentence = f"Error: 2 projects have a trace {trace_id}: choose one with --project: phc_red, phc_blue\n"
+    assert result.output == sentence
+    for key, count in (("phc_red", 2), ("phc_blue", 1)):
+        assert len(narrow("show", "f00d", "--json", "--project", key, "--database", shared_database)) == count
+    assert len(narrow("show", "latest", "--json", "--database", shared_database)) == 1
+
+
+def test_export_can_take_one_project(shared_database: str) -> None:
+    assert len(narrow("export", "--project", "phc_red", "--database", shared_database)) == 2
+    assert len(narrow("export", "--trace", "f00d", "--project", "phc_blue", "--database", shared_database)) == 1
+    result = run("export", "--database", shared_database)
+    assert len(result.stdout.splitlines()) == 3
+    assert result.stderr == "events of 2 projects: phc_blue, phc_red; --project exports one of them\n"
+
+
+def test_a_project_that_is_not_there_is_one_clear_sentence(shared_database: str) -> None:
+    result = run("export", "--project", "phc_green", "--database", shared_database)
+    assert (result.exit_code, result.output) == (
+        1, "Error: no project keys start with 'phc_green'; known keys: phc_blue, phc_red\n"
+    )  # fmt: skip
 
 
 def test_clear_says_how_much_it_deleted(sample_database: str) -> None:
