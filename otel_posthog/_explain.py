@@ -137,7 +137,7 @@ def wants_explanations(host: str) -> bool | None:
     try:
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.get(f"{host}/local/about", timeout=0.5, allow_redirects=False)
+            answer = session.get(f"{host}/local/about", timeout=1, allow_redirects=False)
             return answer.status_code == 200 and answer.json().get("explain") is True
     except (requests.Timeout, ValueError, AttributeError):
         return False
