@@ -1,4 +1,4 @@
-"""Tolerant JSON decoding.
+"""Tolerant JSON decoding, and values of JSON objects.
 
 Python's ``json.dumps`` writes ``NaN``, ``Infinity`` and half surrogate pairs, which strict decoders refuse: only that
 value is replaced, the rest of the text is decoded.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import orjson
 
 from otel_posthog._model import Json
+
+JsonObject = dict[str, Any]
 
 _LONE_SURROGATE = re.compile(
     r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -44,3 +47,17 @@ def without_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def first(source: JsonObject, *names: str) -> Json:
+    """The value of the first name that is present and not ``None``."""
+    for name in names:
+        value = source.get(name)
+        if value is not None:
+            return value
+    return None
+
+
+def string(value: Json) -> str | None:
+    """The value if it is a string, else ``None``."""
+    return value if isinstance(value, str) else None

@@ -12,7 +12,8 @@ from typing import Any
 
 from otel_posthog._model import Json, Media, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from otel_posthog.conventions._attributes import ConversionError, parse_json
-from otel_posthog.conventions._parts import first, is_part, part_of, parts_of, result_value, string, tool_call
+from otel_posthog.conventions._json import first, string
+from otel_posthog.conventions._parts import is_part, part_of, parts_of, result_value, tool_call
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._reprs import repr_value
 

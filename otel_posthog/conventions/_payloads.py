@@ -11,8 +11,8 @@ from typing import Any
 
 from otel_posthog._model import Cost, Json, Message, Operation
 from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
+from otel_posthog.conventions._json import first
 from otel_posthog.conventions._messages import holds_messages, messages_in, messages_of, structure_in, system_of
-from otel_posthog.conventions._parts import first
 from otel_posthog.conventions._placeholders import is_placeholder
 from otel_posthog.conventions._tools import tools_in, tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_posthog._model import Json, Tool
 from otel_posthog.conventions._attributes import parse_json
-from otel_posthog.conventions._parts import first, string
+from otel_posthog.conventions._json import first, string
 
 _SCHEMA_KEYS = ("parameters", "input_schema", "inputSchema", "parameters_json_schema", "parametersJsonSchema", "schema")
 _KNOWN_KEYS = frozenset(("name", "type", "description", *_SCHEMA_KEYS))

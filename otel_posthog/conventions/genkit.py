@@ -15,8 +15,8 @@ from otel_posthog._model import Failure, Json, Kind, Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, to_str, to_structure
 from otel_posthog.conventions._failures import http_status, status_in
+from otel_posthog.conventions._json import first, string
 from otel_posthog.conventions._messages import messages_of
-from otel_posthog.conventions._parts import first, string
 from otel_posthog.conventions._payloads import read_parameters
 from otel_posthog.conventions._providers import provider_of
 from otel_posthog.conventions._recovery import json_prefix

@@ -14,9 +14,8 @@ from typing import Any
 from otel_posthog._model import Json, Kind, Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, ConversionError, to_str, to_structure
-from otel_posthog.conventions._json import loads
+from otel_posthog.conventions._json import first, loads
 from otel_posthog.conventions._messages import messages_of
-from otel_posthog.conventions._parts import first
 from otel_posthog.conventions._payloads import read_parameters
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._reprs import repr_value

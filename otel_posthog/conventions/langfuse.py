@@ -13,8 +13,8 @@ from otel_posthog._model import Cost, Failure, Json, Kind, Message, Operation, T
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_any, to_str, to_str_list, to_structure
 from otel_posthog.conventions._failures import status_in
+from otel_posthog.conventions._json import string
 from otel_posthog.conventions._messages import messages_in, messages_of
-from otel_posthog.conventions._parts import string
 from otel_posthog.conventions._payloads import looks_like_request, read_output, read_parameters, read_request
 from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import usage_of

@@ -22,7 +22,7 @@ from otel_posthog.conventions._attributes import (
     to_str,
     to_structure,
 )
-from otel_posthog.conventions._parts import first, string
+from otel_posthog.conventions._json import first, string
 from otel_posthog.conventions._payloads import read_request, read_response
 from otel_posthog.conventions._providers import provider_of, set_provider
 from otel_posthog.conventions._reprs import parse_literal

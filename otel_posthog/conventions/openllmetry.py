@@ -20,8 +20,8 @@ from otel_posthog.conventions._attributes import (
     to_str,
 )
 from otel_posthog.conventions._indexed import listed, nested
+from otel_posthog.conventions._json import string
 from otel_posthog.conventions._messages import messages_of
-from otel_posthog.conventions._parts import string
 from otel_posthog.conventions._reprs import repr_value
 from otel_posthog.conventions._semconv_tables import KINDS as OPERATIONS
 from otel_posthog.conventions._tools import tools_of

@@ -24,8 +24,9 @@ from otel_posthog.conventions._attributes import (
     to_str_list,
     to_structure,
 )
+from otel_posthog.conventions._json import first
 from otel_posthog.conventions._messages import messages_of
-from otel_posthog.conventions._parts import first, parts_of, tool_call
+from otel_posthog.conventions._parts import parts_of, tool_call
 from otel_posthog.conventions._providers import set_provider
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._tools import tools_of
