@@ -148,7 +148,7 @@ def _view(span: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any])
 
 def _attributes(owner: dict[str, Any]) -> LazyAttributes:
     pairs = owner.get("attributes") or ()
-    return LazyAttributes(((str(pair["key"]), pair.get("value")) for pair in pairs), value_of)
+    return LazyAttributes({str(pair["key"]): pair.get("value") for pair in pairs}, value_of)
 
 
 def _is_id(text: str, digits: int) -> bool:

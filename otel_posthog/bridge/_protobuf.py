@@ -60,7 +60,7 @@ def decode_logs(body: bytes) -> Decoded:
         except DecodeError:
             decoded.rejected["log record is not valid protobuf"] += 1
             continue
-        attributes = LazyAttributes(((pair.key, pair.value) for pair in record.attributes), value_of)
+        attributes = LazyAttributes({pair.key: pair.value for pair in record.attributes}, value_of)
         name = record.event_name or attributes.get("event.name")
         key = record.trace_id.hex(), record.span_id.hex()
         time = record.time_unix_nano or record.observed_time_unix_nano
@@ -169,7 +169,7 @@ def _view(span: Span, resource: dict[str, Any], scope: InstrumentationScope) -> 
         end_unix_nano=span.end_time_unix_nano or start,
         status_code=STATUS_CODES.get(span.status.code, "UNSET"),
         status_message=span.status.message or None,
-        attributes=LazyAttributes(((pair.key, pair.value) for pair in span.attributes), value_of),
+        attributes=LazyAttributes({pair.key: pair.value for pair in span.attributes}, value_of),
         events=[EventView(event.name, _decoded(event.attributes), None, event.time_unix_nano) for event in span.events],
         scope_name=scope.name,
         scope_version=scope.version,
@@ -187,9 +187,9 @@ def _decoded(pairs: Iterable[KeyValue]) -> dict[str, Any]:
 
 def value_of(value: AnyValue, depth: int = 0) -> Any:
     """The Python value: str, bool, int, float, bytes, list, dict or ``None``."""
+    if text := value.string_value:  # cheaper than to ask for the kind first
+        return text
     kind = value.WhichOneof("value")
-    if kind == "string_value":
-        return value.string_value
     if kind is None or depth > DEEPEST:
         return None
     if kind == "array_value":

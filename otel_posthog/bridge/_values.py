@@ -8,7 +8,7 @@ https://github.com/open-telemetry/opentelemetry-proto.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
+from collections.abc import Callable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +49,8 @@ class LazyAttributes(Mapping[str, Any]):
 
     __slots__ = ("_decode", "_raw", "_values")
 
-    def __init__(self, pairs: Iterable[tuple[str, Any]], decode: Callable[[Any], Any]) -> None:
-        self._raw: dict[str, Any] = dict(pairs)
+    def __init__(self, raw: dict[str, Any], decode: Callable[[Any], Any]) -> None:
+        self._raw = raw
         self._values: dict[str, Any] = {}
         self._decode = decode
 

@@ -71,6 +71,7 @@ def consume(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    options.tune_garbage_collection()
     intake.start()
     click.echo(f"Kafka {brokers}, topics {', '.join(topics)}, to {settings.host}")
     try:

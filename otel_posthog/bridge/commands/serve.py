@@ -77,6 +77,7 @@ def serve(
     # uvicorn raises the signal again once it has stopped; by then there is still something to deliver.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    options.tune_garbage_collection()
     intake.start()
     click.echo(f"OTLP/HTTP on http://{host}:{port}, to {first.host}")
     server.run()
