@@ -19,12 +19,12 @@ from otel_posthog._trace import EvaluationRecord
 from otel_posthog.bridge._values import (
     DEEPEST,
     KINDS,
-    REMOTE_FLAGS,
     STATUS_CODES,
     Decoded,
     LazyAttributes,
     UndecodableError,
     add_log,
+    is_remote_parent,
 )
 
 _WRONG_TYPE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)  # int(inf)
@@ -113,15 +113,16 @@ def _resource(head: Any) -> dict[str, Any]:
 
 
 def _view(span: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any]) -> SpanView:
-    start = _integer(span.get("startTimeUnixNano"))
+    start, kind = _integer(span.get("startTimeUnixNano")), KINDS.get(_integer(span.get("kind")), "INTERNAL")
+    parent = str(span.get("parentSpanId") or "")
     status = span.get("status") or {}
     return SpanView(
         name=str(span.get("name") or ""),
-        kind=KINDS.get(_integer(span.get("kind")), "INTERNAL"),
+        kind=kind,
         trace_id=str(span["traceId"]).lower(),
         span_id=str(span["spanId"]).lower(),
-        parent_span_id=parent.lower() if _is_id(parent := str(span.get("parentSpanId") or ""), 16) else None,
-        parent_is_remote=_integer(span.get("flags")) & REMOTE_FLAGS == REMOTE_FLAGS,
+        parent_span_id=parent.lower() if _is_id(parent, 16) else None,
+        parent_is_remote=bool(parent) and is_remote_parent(_integer(span.get("flags")), kind),
         start_unix_nano=start,
         end_unix_nano=_integer(span.get("endTimeUnixNano")) or start,
         status_code=STATUS_CODES.get(_integer(status.get("code")), "UNSET"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ from otel_posthog.delivery import Delivery, Ledger, Stats
 from otel_posthog.events.size import shrink
 from otel_posthog.settings import Settings
 from otel_posthog.stages.sampling import Sampler
+
+_MOST_IN_VAIN = 50  # spans in a row whose log records do not come before none are awaited
 
 # Called with each batch's spans and what became of them.
 Observer = Callable[[list[SpanView], Result], object]
@@ -53,7 +56,8 @@ class Project:
         self.counts = Counts()
         self.ledger = Ledger()
         self.delivery = Delivery(settings, self.ledger, shrink)
-        self.window = TraceWindow(window.seconds, window.max_bytes)
+        # Files of log records may be read long after those of their spans.
+        self.window = TraceWindow(window.seconds, window.max_bytes, math.inf if window.complete else _MOST_IN_VAIN)
         self._pipeline = Pipeline(settings, self.delivery.encode)
         self._memory = Memory(Sampler(settings.sample_rate, settings.sample_errors))
         self._complete, self._observer = window.complete, observer

@@ -18,12 +18,12 @@ from otel_posthog._trace import EvaluationRecord
 from otel_posthog.bridge._values import (
     DEEPEST,
     KINDS,
-    REMOTE_FLAGS,
     STATUS_CODES,
     Decoded,
     LazyAttributes,
     UndecodableError,
     add_log,
+    is_remote_parent,
 )
 
 # Field numbers, the same for spans and logs: Export…Request.resource_…, Resource….resource and .scope_…,
@@ -157,14 +157,14 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
 
 
 def _view(span: Span, resource: dict[str, Any], scope: InstrumentationScope) -> SpanView:
-    start = span.start_time_unix_nano
+    start, kind = span.start_time_unix_nano, KINDS.get(span.kind, "INTERNAL")
     return SpanView(
         name=span.name,
-        kind=KINDS.get(span.kind, "INTERNAL"),
+        kind=kind,
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         parent_span_id=span.parent_span_id.hex() if len(span.parent_span_id) == 8 else None,
-        parent_is_remote=span.flags & REMOTE_FLAGS == REMOTE_FLAGS,
+        parent_is_remote=bool(span.parent_span_id) and is_remote_parent(span.flags, kind),
         start_unix_nano=start,
         end_unix_nano=span.end_time_unix_nano or start,
         status_code=STATUS_CODES.get(span.status.code, "UNSET"),

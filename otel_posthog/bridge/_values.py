@@ -18,12 +18,20 @@ from otel_posthog.conventions import EVALUATION_EVENTS
 
 KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
 STATUS_CODES = {1: "OK", 2: "ERROR"}
-# Span flags, "context has is_remote" and "context is remote" (trace.proto, SpanFlags).
-REMOTE_FLAGS = 0x300
+# SpanFlags in trace.proto: whether the next bit means anything, and whether the parent is of another process.
+_HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 DEEPEST = 64  # levels of nested attribute values; what is deeper is left out
 
 _UNREAD = object()
+
+
+def is_remote_parent(flags: int, kind: str) -> bool:
+    """Whether a span's parent is of another process. Where an older SDK does not say, the kind does: the parent of a
+    SERVER or CONSUMER span is the caller (OpenTelemetry specification, "SpanKind")."""
+    if flags & _HAS_IS_REMOTE:
+        return bool(flags & _IS_REMOTE)
+    return kind in ("SERVER", "CONSUMER")
 
 
 class UndecodableError(ValueError):

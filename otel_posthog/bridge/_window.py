@@ -1,8 +1,9 @@
 """The trace window: what has come of a trace waits a moment for its parents and for log records with content.
 
 Over OTLP, children are exported before their parents, and log records apart from their spans. A trace is ready once
-every parent is known and no span waits for content, or ``seconds`` after its first part came. What is kept of traces
-that were ready lets later spans find their ancestors. All methods belong to one thread.
+every parent is known and no span waits for content, or ``seconds`` after its first part came. Where content is off no
+log records come: after some spans without any, none are awaited until one comes. What is kept of traces that were ready
+lets later spans find their ancestors. All methods belong to one thread.
 """
 
 from __future__ import annotations
@@ -59,14 +60,19 @@ class WaitingTrace:
 
 
 class TraceWindow:
-    """Groups spans and log records by trace. ``max_bytes`` bounds what waits, and again what is kept afterwards."""
+    """Groups spans and log records by trace.
 
-    def __init__(self, seconds: float, max_bytes: int) -> None:
-        self._seconds, self._max_bytes = seconds, max_bytes
+    ``max_bytes`` bounds what waits, and again what is kept afterwards; once ``most_in_vain`` spans in a row have waited
+    for log records that did not come, none are awaited.
+    """
+
+    def __init__(self, seconds: float, max_bytes: int, most_in_vain: float) -> None:
+        self._seconds, self._max_bytes, self._most_in_vain = seconds, max_bytes, most_in_vain
         self._waiting: OrderedDict[str, WaitingTrace] = OrderedDict()  # oldest first
         self._changed: dict[str, None] = {}
         self._kept: OrderedDict[str, dict[str, TracedSpan]] = OrderedDict()
         self._kept_spans = 0
+        self._in_vain = 0
         self.bytes = 0
         self.traces = 0
 
@@ -78,12 +84,14 @@ class TraceWindow:
         trace.missing.discard(span_id)
         if parent is not None and parent not in trace.spans and parent not in self._kept.get(span.trace_id, ()):
             trace.missing.add(parent)
-        if span_id not in trace.logs and span.has(*_FROM_LOGS) and not span.has(*_CONTENT):
+        expects_logs = self._in_vain < self._most_in_vain and span_id not in trace.logs
+        if expects_logs and span.has(*_FROM_LOGS) and not span.has(*_CONTENT):
             trace.awaits_logs.add(span_id)
         self._grow(trace, _SPAN_BYTES + size)
 
     def add_log(self, key: SpanKey, record: EventView, size: int, owner: Ticket | None, now: float) -> None:
         """Take a log record that belongs to a span."""
+        self._in_vain = 0
         trace = self._trace(key[0], owner, now)
         trace.logs.setdefault(key[1], []).append(record)
         trace.awaits_logs.discard(key[1])
@@ -147,4 +155,5 @@ class TraceWindow:
         trace = self._waiting.pop(trace_id)
         self.traces -= 1
         self.bytes -= trace.size
+        self._in_vain += len(trace.awaits_logs)
         return trace

@@ -23,6 +23,7 @@ def made_span(
     trace_id: str = TRACE_ID,
     span_id: str = SPAN_ID,
     parent_id: str | None = None,
+    parent_is_remote: bool = False,
     kind: SpanKind = SpanKind.CLIENT,
     scope: str = "test",
     resource: Mapping[str, Any] | None = None,
@@ -33,7 +34,7 @@ def made_span(
 ) -> ReadableSpan:
     """A finished span; ``start`` in nanoseconds since the epoch, ``duration`` in seconds."""
     trace = int(trace_id, 16)
-    parent = SpanContext(trace, int(parent_id, 16), False, TraceFlags(1)) if parent_id else None
+    parent = SpanContext(trace, int(parent_id, 16), parent_is_remote, TraceFlags(1)) if parent_id else None
     return ReadableSpan(
         name=name,
         context=SpanContext(trace, int(span_id, 16), False, TraceFlags(1)),
