@@ -144,8 +144,10 @@ class Attributes:
 
     def take(self, convert: Callable[[Any], T], *names: str) -> T | None:
         """The value of the first name that has a usable one; the synonyms after it are removed too."""
-        found: T | None = None
         left = self.left
+        if left.keys().isdisjoint(names):
+            return None
+        found: T | None = None
         for name in names:
             value = left.get(name, ABSENT)
             if value is ABSENT:
@@ -164,9 +166,10 @@ class Attributes:
     def take_all(self, index: Index) -> dict[Any, Any]:
         """The fields of a table with a usable value: as :meth:`take` for each row, in one lookup."""
         found: dict[Any, Any] = {}
-        for (_, field, convert), name in sorted(
-            ((index[name], name) for name in self.left.keys() & index.keys()), key=_rank
-        ):
+        names = self.left.keys() & index.keys()
+        if not names:
+            return found
+        for (_, field, convert), name in sorted([(index[name], name) for name in names], key=_rank):
             value = self.left[name]
             if value is not None and value != "" and field not in found:
                 try:

@@ -40,6 +40,8 @@ _MESSAGE_KEYS = frozenset(
      "example", "artifact", "annotations", "images")
 )  # fmt: skip
 
+_DICT = frozenset((dict,))
+
 _SEMCONV_KEYS = frozenset(("role", "parts", "name", "finish_reason"))
 
 _FINISH_KEYS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
@@ -57,16 +59,18 @@ def role_of(role: Json, default: str) -> str:
 
 def message_of(value: Json, default_role: str = "user") -> Message | None:
     """A message from one JSON value; ``None`` if there is nothing in it."""
-    if isinstance(value, (str, list)):
+    if type(value) is dict and (written := value.get("parts")) and type(written) is list:
+        if value.keys() <= _SEMCONV_KEYS:
+            # The conventions' own shape needs none of what follows.
+            role, parts = role_of(value.get("role"), default_role), parts_of(written)
+            if len(value) == 2 and "role" in value:
+                return Message(role, parts)
+            return Message(role, parts, string(value.get("name")), string(value.get("finish_reason")) or None)
+    elif isinstance(value, (str, list)):
         parts = parts_of(value)
         return Message(default_role, parts) if parts else None
-    if not isinstance(value, Mapping):
+    elif not isinstance(value, Mapping):
         return None
-    written = value.get("parts")
-    if type(written) is list and written and value.keys() <= _SEMCONV_KEYS:
-        # The conventions' own shape needs none of what follows.
-        role, name, reason = value.get("role"), value.get("name"), value.get("finish_reason")
-        return Message(role_of(role, default_role), parts_of(written), string(name), string(reason) or None)
     value = _unwrapped(dict(value))
     kind = value.get("type")
     if "role" not in value and "parts" not in value:
@@ -159,9 +163,9 @@ def messages_of(value: Json, default_role: str = "user") -> list[Message] | None
     if value is None:
         return None
     items = value if isinstance(value, (list, tuple)) else [value]
-    if items and all(isinstance(item, str) for item in items):
+    if items and isinstance(items[0], str) and all(isinstance(item, str) for item in items):
         items = [message for item in items for message in _decoded(item)]
-    found = [message for message in (message_of(item, default_role) for item in items) if message is not None]
+    found = [message for item in items if (message := message_of(item, default_role)) is not None]
     return found or None
 
 
@@ -175,7 +179,7 @@ def holds_messages(value: Json) -> bool:
     """Whether a decoded JSON text is a message, a part, or a list of them, rather than a text that happens to be JSON,
     such as a structured output."""
     if isinstance(value, list):
-        return bool(value) and all(type(item) is dict for item in value) and holds_messages(value[0])
+        return bool(value) and _DICT.issuperset(map(type, value)) and holds_messages(value[0])
     if not isinstance(value, dict):
         return False
     if type(value.get("role")) is str and ("content" in value or "parts" in value):
@@ -202,14 +206,15 @@ def messages_in(written: Any, default_role: str = "user") -> tuple[list[Message]
     value, whole = structure_in(written)
     if isinstance(value, dict) and isinstance(value.get("messages"), list):  # the whole request
         value = value["messages"]
-    if value in ([], {}):
+    if isinstance(value, (list, dict)) and not value:
         return None, whole
-    if isinstance(value, str):
-        return messages_of(value, default_role), whole
-    is_list_of_texts = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
-    if holds_messages(value) or is_list_of_texts:
+    if isinstance(value, str) or holds_messages(value) or _is_list_of_texts(value):
         return messages_of(value, default_role), whole
     return messages_of(written, default_role), whole
+
+
+def _is_list_of_texts(value: Json) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
 def structure_in(written: str) -> tuple[Json, bool]:

@@ -93,8 +93,10 @@ def _v1_fields(original: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_too_deep(body: bytes) -> bool:
     """Brackets inside strings count too, so this may be a false positive, never a false negative."""
+    if body.count(b"{") + body.count(b"[") <= _DEEPEST:
+        return False
     brackets = body.translate(None, _NO_BRACKETS)
-    return len(brackets) > _DEEPEST and max(accumulate(map(_STEPS.__getitem__, brackets))) > _DEEPEST
+    return max(accumulate(map(_STEPS.__getitem__, brackets))) > _DEEPEST
 
 
 def _plain(value: Any) -> Any:

@@ -139,9 +139,7 @@ _MOST_CONTAINERS = 100_000  # a value that holds itself has no end
 
 def _has_media_field(properties: Mapping[str, Any]) -> bool:
     containers: list[Any] = [value for value in properties.values() if type(value) not in _TEXT_OR_NUMBER]
-    visited = 0
-    while containers:
-        found = containers.pop()
+    for visited, found in enumerate(containers):  # which grows meanwhile
         kind = type(found)
         if kind is dict:
             if not _KEYS.isdisjoint(found):
@@ -149,8 +147,8 @@ def _has_media_field(properties: Mapping[str, Any]) -> bool:
             found = found.values()
         elif kind is not list and kind is not tuple:
             return True  # bytes, other mappings and foreign objects
-        visited += 1
         if visited > _MOST_CONTAINERS:
             return True
-        containers += [item for item in found if type(item) not in _TEXT_OR_NUMBER]
+        if not _TEXT_OR_NUMBER.issuperset(map(type, found)):
+            containers += [item for item in found if type(item) not in _TEXT_OR_NUMBER]
     return False

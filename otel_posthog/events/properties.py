@@ -136,7 +136,7 @@ def _bare(url: str | None) -> str | None:
     """A URL without query and user: some providers take the API key there."""
     if not isinstance(url, str):
         return url
-    scheme, found, rest = re.split(r"[?#]", url, maxsplit=1)[0].rpartition("://")
+    scheme, found, rest = url.partition("?")[0].partition("#")[0].rpartition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"
 
