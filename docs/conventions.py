@@ -8,7 +8,7 @@ from collections import defaultdict
 from datetime import datetime, timezone
 
 from otel_posthog._spans import view_of
-from otel_posthog.conventions import READERS, Reader
+from otel_posthog.conventions import READERS, Reader, reader_of
 from tests.support import recordings
 
 
@@ -35,8 +35,8 @@ def libraries_table() -> str:
 
 def _owners(name: str) -> list[str]:
     views = [view_of(span) for span in recordings.spans(name)]
-    found = {next((reader.name for reader in READERS if reader.matches(view)), None) for view in views}
-    return [reader.name for reader in READERS if reader.name in found]
+    found = [reader_of(view) for view in views]
+    return [reader.name for reader in READERS if reader in found]
 
 
 def _row(reader: Reader, names: set[str]) -> str:

@@ -29,7 +29,7 @@ from otel_posthog._trace import (
     SpanKey,
     TracedSpan,
 )
-from otel_posthog.conventions import READERS, Reader, is_ai_span, parse_span
+from otel_posthog.conventions import Reader, is_ai_span, parse_span, reader_of
 from otel_posthog.delivery import EncodedEvent, Ledger
 from otel_posthog.events import Event, EventOptions, build_event, trace_event
 from otel_posthog.events.evaluations import build_evaluation, identity_of
@@ -86,7 +86,7 @@ class Pipeline:
     ) -> None:
         self._encode = encode
         self._explaining = explains  # if nothing is said, the host is asked until it answers
-        self._readers = (*readers, *READERS)
+        self._own_readers = tuple(readers)
         self._should_export: Callable[[Any], bool] | None = settings.should_export
         self._denied = matcher(settings.deny_attributes)
         self._content = settings.capture_content
@@ -119,9 +119,11 @@ class Pipeline:
         """Whether some reader may own the span. Cheap: it is asked for every span of the app."""
         if is_ai_span(span):
             return True
-        own = self._readers[: -len(READERS)]
+        if not self._own_readers:
+            return False
         try:
-            return bool(own) and any(reader.matches(view_of(span)) for reader in own)
+            view = view_of(span)
+            return any(reader.matches(view) for reader in self._own_readers)
         except APP_ERRORS:  # the error shows when the span is parsed
             return True
 
@@ -132,7 +134,8 @@ class Pipeline:
         if ids is None or not ids.trace_flags.sampled or not self.is_ai_span(span):
             return TracedSpan(view, NOT_AI, context)
         try:
-            operation = parse_span(_allowed(view, self._denied) if self._denied is not None else view, self._readers)
+            allowed = _allowed(view, self._denied) if self._denied is not None else view
+            operation = parse_span(allowed, self._own_readers)
             # Whether `should_export` accepts an open span cannot be known yet.
             accepted = span.end_time is None or self._wants(view, Result())
             return TracedSpan(view, operation if operation is not None and accepted else NOT_AI, context)
@@ -143,7 +146,7 @@ class Pipeline:
         try:
             if self._denied is not None:
                 span = _allowed(span, self._denied)
-            operation = parse_span(span, self._readers)
+            operation = parse_span(span, self._own_readers)
             if operation is None:
                 return TracedSpan(span, NOT_AI, context)
             if not self._wants(span, result):
@@ -240,13 +243,14 @@ class Pipeline:
         privacy: Privacy,
     ) -> Event:
         def rebuild(span: SpanView) -> Event | None:
-            changed = parse_span(span, self._readers)
+            changed = parse_span(span, self._own_readers)
             return None if changed is None else build_event(changed, span, identity, where, self._options)
 
         own = traced.operation or operation
         plain = build_event(own, traced.span, identity, where, self._options)
-        reader = next((reader.name for reader in self._readers if reader.matches(traced.span)), "")
-        why = explain(traced.span, plain, reader, rebuild, found.merged.get(traced.key, []), own.unmapped)
+        reader = reader_of(traced.span, self._own_readers)
+        name = reader.name if reader is not None else ""
+        why = explain(traced.span, plain, name, rebuild, found.merged.get(traced.key, []), own.unmapped)
         whole = build_event(operation, traced.span, identity, where, self._options)
         why["dropped"] = {**why["dropped"], **kept_back(whole, event, privacy.clean(event))}
         return replace(event, properties={**event.properties, EXPLAIN_PROPERTY: why})

@@ -82,7 +82,8 @@ def mapped(view: SpanView) -> list[dict[str, Any]]:
                                "genkit:name", "haystack.component.name", "mcp.method.name", "litellm.call_id",
                                "llm.model", "pydantic_ai.all_messages"]), values)  # fmt: skip
 def test_any_attributes_become_an_event(soup: dict[str, Any], marker: str, value: Any) -> None:
-    reader = next(r for r in conventions.READERS if r.matches(view({marker: "x"})))
+    reader = conventions.reader_of(view({marker: "x"}))
+    assert reader is not None
     events = mapped(view({**soup, marker: value if value not in ("null", '"null"', "", None) else "x"}))
     assert events, reader.name
 
@@ -125,7 +126,7 @@ def test_a_mutated_recording_still_gives_its_event(which: tuple[str, int], data:
     span = _mutated(recordings.load(name)["spans"][index], data)
     seen = view_of(span)
     repeats_its_parent = seen.name == "raw_gen_ai_request"  # LiteLLM's, where it has no answer
-    if not repeats_its_parent and any(reader.matches(seen) for reader in conventions.READERS):
+    if not repeats_its_parent and conventions.reader_of(seen) is not None:
         events = mapped(seen)
         assert len(events) == 2
         assert json.dumps(events)

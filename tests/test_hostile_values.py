@@ -92,11 +92,11 @@ def one_of_each_reader() -> dict[str, SpanView]:
     found: dict[str, SpanView] = {}
     for name, index in SPANS:
         view = recorded(name, index)
-        for reader in conventions.READERS:
-            if reader.matches(view):
-                if len(view.attributes) > len(found.get(reader.name, view).attributes) or reader.name not in found:
-                    found[reader.name] = view
-                break
+        reader = conventions.reader_of(view)
+        if reader is None:
+            continue
+        if len(view.attributes) > len(found.get(reader.name, view).attributes) or reader.name not in found:
+            found[reader.name] = view
     return found
 
 

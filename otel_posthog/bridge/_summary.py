@@ -10,7 +10,7 @@ import orjson
 
 from otel_posthog._pipeline import Pipeline
 from otel_posthog.bridge._recorded import map_spans, read_files
-from otel_posthog.conventions import READERS
+from otel_posthog.conventions import reader_of
 from otel_posthog.delivery import encode
 from otel_posthog.events.identity import event_uuid
 from otel_posthog.settings import Settings
@@ -43,7 +43,7 @@ class Summary:
                 self._left_out[f"spans: {drop.reason.replace('_', ' ')}"] += drop.count
             made = {event.uuid for event in result.events}
             without = [span for span in part.spans if event_uuid(span.trace_id, span.span_id) not in made]
-            not_ai = sum(1 for span in without if not any(reader.matches(span) for reader in READERS))
+            not_ai = sum(1 for span in without if reader_of(span) is None)
             self._left_out["spans: no AI attribute"] += not_ai
             dropped = sum(drop.count for drop in result.drops)
             self._left_out["spans: duplicate of another span"] += max(0, len(without) - not_ai - dropped)

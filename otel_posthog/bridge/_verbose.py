@@ -6,21 +6,21 @@ from collections.abc import Callable
 
 from otel_posthog._pipeline import Result
 from otel_posthog._spans import SpanView
-from otel_posthog.conventions import READERS
+from otel_posthog.conventions import reader_of
 from otel_posthog.events.identity import event_uuid
 
 
 def describe(span: SpanView, events: dict[str, str], result: Result) -> str:
     """The line. ``events`` are names of events by their uuid. No content: names of spans may hold some."""
-    reader = next((reader.name for reader in READERS if reader.matches(span)), None)
+    reader = reader_of(span)
     where = f"{span.trace_id} {span.span_id} {span.scope_name or '(no scope)'}"
     event = events.get(event_uuid(span.trace_id, span.span_id))
     if event is not None:
-        return f"{where}: {event}, read as {reader or 'a convention of your own'}"
+        return f"{where}: {event}, read as {reader.name if reader is not None else 'a convention of your own'}"
     if reader is None:
         return f"{where}: no event, no AI attribute"
     reasons = ", ".join(sorted({drop.reason for drop in result.drops if drop.count})) or "a duplicate, or empty"
-    return f"{where}: no event ({reasons}), read as {reader}"
+    return f"{where}: no event ({reasons}), read as {reader.name}"
 
 
 def observer(write: Callable[[str], object]) -> Callable[[list[SpanView], Result], None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -55,6 +55,7 @@ __all__ = [
     "is_ai_span",
     "parse_evaluation",
     "parse_span",
+    "reader_of",
     "session_in",
     "user_in",
 ]
@@ -141,29 +142,59 @@ def is_ai_span(span: ReadableSpan) -> bool:
     return not span.status.is_ok and is_failed_call_without_attributes(view_of(span))
 
 
-def parse_span(span: SpanView, readers: tuple[Reader, ...] = READERS) -> Operation | None:
+def parse_span(span: SpanView, own_readers: Sequence[Reader] = ()) -> Operation | None:
     """The operation that a span describes, ``None`` if it is no event. Nothing changes it afterwards.
 
     Raises what a reader of the user's own raises.
     """
     try:
-        return _parsed(span, readers)
+        return _parsed(span, own_readers)
     except Exception:  # some value is an object that no attribute may hold
-        return _parsed(plain_view(span), readers)
+        return _parsed(plain_view(span), own_readers)
 
 
-def _parsed(span: SpanView, readers: tuple[Reader, ...]) -> Operation | None:
-    for reader in readers:
+def _parsed(span: SpanView, own_readers: Sequence[Reader]) -> Operation | None:
+    reader = reader_of(span, own_readers)
+    if reader is None:
+        return None
+    attributes = Attributes(span.attributes)
+    if not is_plain(attributes.left.values()):
+        raise ConversionError
+    operation = reader.parse(span, attributes)
+    if operation is None:
+        return None
+    if reader.parse is not semconv.parse:
+        operation = filled(operation, semconv.parse(span, attributes, operation.kind))
+    if reader.finish is not None:
+        operation = reader.finish(operation, span)
+    return completed(operation, span, attributes)
+
+
+_MOST_SHAPES = 1_024
+_reader_of_shape: dict[tuple[str, tuple[str, ...]], Reader | None] = {}
+
+
+def reader_of(span: SpanView, own_readers: Sequence[Reader] = ()) -> Reader | None:
+    """The reader that owns a span; the user's own come first.
+
+    An app writes spans of few shapes, so the answer is remembered by scope and attribute names. The readers here look
+    at nothing else but events, log records, failed calls without attributes, and the value of MLflow's type.
+    """
+    for reader in own_readers:
         if reader.matches(span):
-            attributes = Attributes(span.attributes)
-            if not is_plain(attributes.left.values()):
-                raise ConversionError
-            operation = reader.parse(span, attributes)
-            if operation is None:
-                return None
-            if reader.parse is not semconv.parse:
-                operation = filled(operation, semconv.parse(span, attributes, operation.kind))
-            if reader.finish is not None:
-                operation = reader.finish(operation, span)
-            return completed(operation, span, attributes)
-    return None
+            return reader
+    if span.events or span.logs or span.status_code == "ERROR" or "mlflow.spanType" in span.attributes:
+        return _first_match(span)
+    shape = (span.scope_name, tuple(span.attributes))
+    try:
+        return _reader_of_shape[shape]
+    except KeyError:
+        found = _first_match(span)
+    if len(_reader_of_shape) >= _MOST_SHAPES:
+        _reader_of_shape.clear()
+    _reader_of_shape[shape] = found
+    return found
+
+
+def _first_match(span: SpanView) -> Reader | None:
+    return next((reader for reader in READERS if reader.matches(span)), None)

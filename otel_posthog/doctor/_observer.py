@@ -20,7 +20,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
 from otel_posthog._spans import view_of
-from otel_posthog.conventions import READERS, is_ai_span
+from otel_posthog.conventions import is_ai_span, reader_of
 from otel_posthog.doctor._wire import Wire, watch
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.processor import PostHogSpanProcessor
@@ -86,9 +86,9 @@ class Observer(SpanProcessor):
             self.ended[_scope(span)] += 1
             if is_ai_span(span):
                 view = view_of(span)
-                reader = next((reader.name for reader in READERS if reader.matches(view)), None)
+                reader = reader_of(view)
                 if reader is not None:
-                    self.ai[_scope(span)][reader] += 1
+                    self.ai[_scope(span)][reader.name] += 1
                     self.ai_scopes[view.span_id] = _scope(span)
         except Exception:  # the app goes on whatever a span holds
             self.ended["(unreadable)"] += 1

@@ -16,7 +16,7 @@ from otel_posthog._spans import SpanView
 from otel_posthog.bridge._files import UnreadableError
 from otel_posthog.bridge._recorded import map_spans, read_files
 from otel_posthog.bridge.commands import options
-from otel_posthog.conventions import MARKERS, READERS
+from otel_posthog.conventions import MARKERS, reader_of
 from otel_posthog.delivery import encode
 from otel_posthog.events.identity import event_uuid
 from otel_posthog.local.explanation import explanation_lines, explanation_of
@@ -102,10 +102,10 @@ def _without_event(span: SpanView, merged: dict[str, str], result: Any) -> Itera
     if span.span_id in merged:
         yield f"  no event of its own: it is another record of a call, and went into its {merged[span.span_id]}"
         return
-    reader = next((reader.name for reader in READERS if reader.matches(span)), None)
+    reader = reader_of(span)
     if reader is None:
         names = ", ".join(f"{marker}*" for marker in MARKERS[:4])
         yield f"  no event: no reader takes it; none of its {len(span.attributes)} attributes is one of {names}, …"
         return
-    reasons = sorted({drop.reason.replace("_", " ") for drop in result.drops if drop.count})
-    yield f"  no event, though {reader} takes it: {', '.join(reasons) or 'it repeats another span, or says nothing'}"
+    reasons = ", ".join(sorted({drop.reason.replace("_", " ") for drop in result.drops if drop.count}))
+    yield f"  no event, though {reader.name} takes it: {reasons or 'it repeats another span, or says nothing'}"
