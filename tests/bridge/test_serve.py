@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,6 +59,45 @@ def test_what_was_acknowledged_in_the_trace_window_survives_kill_9(posthog: Loca
         assert len(posthog.wait_for(5, 20)) == 5
         wait_until(lambda: not list(tmp_path.glob("requests/*/*.traces.proto")))
         bridge.terminate()
+
+
+def test_what_was_acknowledged_arrives_though_the_bridge_is_killed_at_any_moment(
+    posthog: LocalPostHog, tmp_path: Path
+) -> None:
+    """Four senders that try again as SDKs do, spans that are delivered at once and spans that wait in the window."""
+    bridge = BridgeProcess(posthog.url, "--trace-window", "1", POSTHOG_SPOOL_DIR=str(tmp_path))
+    numbers, acknowledged, stopped = itertools.count(), set[int](), threading.Event()
+
+    def send() -> None:
+        session = requests.Session()
+        while not stopped.is_set():
+            number = next(numbers)
+            body = request_of(number, **(ORPHAN if number % 2 else {}))
+            while number not in acknowledged:
+                with suppress(requests.RequestException):
+                    answer = session.post(f"{bridge.url}/v1/traces", body, headers=PROTOBUF, timeout=5)
+                    if answer.status_code == 200:
+                        acknowledged.add(number)
+                        break
+                if stopped.wait(0.02):
+                    break
+
+    senders = [threading.Thread(target=send) for _ in range(4)]
+    with bridge:
+        for sender in senders:
+            sender.start()
+        for moment in (0.3, 0.05, 0.5):
+            before = len(acknowledged)
+            wait_until(lambda before=before: len(acknowledged) > before, 30)  # type: ignore[misc]
+            time.sleep(moment)
+            bridge.kill()
+            bridge.start()
+        stopped.set()
+        for sender in senders:
+            sender.join()
+        bridge.terminate()
+    arrived = {int(event["properties"]["$ai_trace_id"], 16) - 1 for event in posthog.events()}
+    assert acknowledged - arrived == set()
 
 
 def test_sigterm_closes_the_trace_window(posthog: LocalPostHog, tmp_path: Path) -> None:
