@@ -27,10 +27,13 @@ _WRITE = frozenset(("write", "written", "creation", "created", "ephemeral"))
 _NOT_CACHED = frozenset(("no", "non", "miss", "uncached"))
 _REASONING = frozenset(("reasoning", "thoughts", "thought", "thinking"))
 _MODALITIES = ("audio", "image", "video", "text")
-# Amounts that are no token counts, and parts of counts without a field.
-_OTHERS = frozenset(
-    ("cost", "costs", "price", "discount", "time", "duration", "latency", "per", "max", "budget", "limit", "prediction",
-     "characters", "chars", "seconds")
+_MONEY = frozenset(("cost", "costs", "price", "prices", "discount"))
+# Amounts that are no token counts (Genkit counts characters, images and files), and parts of counts without a field.
+_OTHERS = _MONEY | frozenset(
+    ("time", "duration", "latency", "per", "max", "budget", "limit", "prediction",
+     "characters", "chars", "words", "seconds",
+     "estimated", "images", "videos", "audios", "files", "documents", "pages",
+     "messages", "requests", "calls", "steps", "unit", "units")
 )  # fmt: skip
 
 
@@ -43,14 +46,15 @@ def field_of(name: str) -> Field | None:
 def _recognised(name: str) -> tuple[Field | None, int]:
     """The field and a rank: of two names for one count, the one with the lower rank wins."""
     words = {word.lower() for word in _WORD.findall(name)}
-    return _field(words), 2 * bool(words & {"details", "detail", "text"}) + bool(words & {"prompt", "completion"})
+    rank = 2 * bool(words & {"details", "detail", "text"}) + bool(words & {"prompt", "completion"})
+    return _field(words), rank + 4 * ("tokens" not in words and "token" not in words)
 
 
 def _field(words: set[str]) -> Field | None:
+    if {"web", "search"} <= words and not words & _MONEY:
+        return "web_searches"
     if words & _OTHERS:
         return None
-    if {"web", "search"} <= words:
-        return "web_searches"
     modality = next((modality for modality in _MODALITIES if modality in words), None)
     if words & _NOT_CACHED and (words & _CACHE or "uncached" in words):
         return "uncached"

@@ -118,8 +118,8 @@ def _read_call(operation: Operation, input: Json, output: Json) -> None:
     operation.tools = tools_of(request.get("tools"))
     operation.input = messages_of(_plain(first(dict(request), "messages", "input", "documents")))
     response = output if isinstance(output, Mapping) else {}
-    message = response.get("message") or next(iter(response.get("candidates") or ()), None)
-    reason = response.get("finishReason")
+    candidate = next((one for one in response.get("candidates") or () if isinstance(one, Mapping)), response)
+    message, reason = candidate.get("message"), candidate.get("finishReason")
     if isinstance(message, Mapping) and operation.kind == "generation":
         operation.output = messages_of(_plain([message]), "assistant")
     if isinstance(reason, str):
