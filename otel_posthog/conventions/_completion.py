@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from otel_posthog._model import Json, Message, Operation, ToolCall, Usage
+from otel_posthog._model import Failure, Json, Message, Operation, ToolCall, Usage
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions import posthog
 from otel_posthog.conventions._attributes import Attributes, index_of, parse_json, to_int, to_str
@@ -68,6 +68,8 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
     operation.response_model = model_name(operation.response_model)
     operation.finish_reasons = _finish_reasons(operation)
     operation.input, operation.output = _with_content(operation.input), _with_content(operation.output)
+    if _only_embeds(operation):
+        operation.kind = "embedding"
     if operation.http_status is None:
         operation.http_status = attributes.take(
             lambda v: http_status(v) or to_int("?"), "http.response.status_code", "http.status_code"
@@ -75,6 +77,8 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
     failure = failure_of(span, attributes, operation.http_status)
     if operation.failure is None:
         operation.failure = failure
+    if operation.failure is None and "error" in operation.finish_reasons and operation.output is None:
+        operation.failure = Failure()  # Mastra 1.71 and the AI SDK: the step above has the error
     if operation.failure is not None and operation.failure.status:
         operation.http_status = operation.failure.status
     _read_urls(operation, attributes)
@@ -99,11 +103,23 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
     return operation
 
 
+# States of a response, before its last one: Sentry 10.78 lists all that a stream went through.
+_UNFINISHED = frozenset(("queued", "in_progress"))
+
+
+def _only_embeds(operation: Operation) -> bool:
+    """Whether a generation is an embedding: Langfuse for JavaScript wraps every call of the client as a generation."""
+    if operation.kind != "generation" or operation.output is not None:
+        return False
+    model = operation.response_model or operation.request_model or ""
+    return "embed" in model.lower() and not (operation.usage is not None and operation.usage.output)
+
+
 def _finish_reasons(operation: Operation) -> list[str]:
     for message in operation.output or ():
         if message.finish_reason:
             message.finish_reason = _finish_reason(message.finish_reason)
-    reasons = [_finish_reason(reason) for reason in operation.finish_reasons if reason]
+    reasons = [_finish_reason(reason) for reason in operation.finish_reasons if reason and reason not in _UNFINISHED]
     return reasons or [message.finish_reason for message in operation.output or () if message.finish_reason]
 
 

@@ -214,7 +214,7 @@ def part_of(value: Json) -> Part | None:
             return Text(text)  # what most parts are needs none of what follows
     part = _part(value)
     if isinstance(part, Text):
-        return None if is_placeholder(part.text) else part
+        return None if not part.text or is_placeholder(part.text) else part
     if isinstance(part, Reasoning) and not part.text and not part.signature:
         return None
     if isinstance(part, Other) and isinstance(part.value, dict) and _has_only_a_type(part.value):

@@ -8,7 +8,6 @@ written as the ``repr`` of Python objects.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from otel_posthog._model import Json, Kind, Operation
@@ -19,6 +18,7 @@ from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import read_parameters
 from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._reprs import repr_value
+from otel_posthog.conventions._times import seconds_into
 from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
@@ -150,17 +150,5 @@ def _read_meta(operation: Operation, span: SpanView, meta: Mapping[str, Any]) ->
     begun = meta.get("completion_start_time")
     if isinstance(begun, str) and operation.streaming is None:  # only streams have it
         operation.streaming = True
-        operation.time_to_first_token = _seconds_into(span, begun)
+        operation.time_to_first_token = seconds_into(span, begun)
 
-
-def _seconds_into(span: SpanView, written: str) -> float | None:
-    """Haystack writes the local time without its zone; a time outside the call was another zone's."""
-    try:
-        nanoseconds = datetime.fromisoformat(written).timestamp() * 1e9
-    except (ValueError, OverflowError, OSError):
-        return None
-    return (
-        (nanoseconds - span.start_unix_nano) / 1e9
-        if span.start_unix_nano <= nanoseconds <= span.end_unix_nano
-        else None
-    )

@@ -6,7 +6,6 @@ Source: langfuse 5.0.4 as recorded; its documentation "OpenTelemetry, property m
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from otel_posthog._model import Cost, Failure, Json, Kind, Message, Operation, Text, Usage
@@ -16,6 +15,7 @@ from otel_posthog.conventions._failures import status_in
 from otel_posthog.conventions._json import string
 from otel_posthog.conventions._messages import messages_in, messages_of
 from otel_posthog.conventions._payloads import looks_like_request, read_output, read_parameters, read_request
+from otel_posthog.conventions._times import seconds_into
 from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import usage_of
 
@@ -95,14 +95,8 @@ def _read_first_token(operation: Operation, span: SpanView, attributes: Attribut
     moment = attributes.take(to_str, _OBSERVATION + "completion_start_time")
     if moment is None:
         return
-    try:
-        first = datetime.fromisoformat(moment.strip('"').replace("Z", "+00:00")).timestamp()
-    except (ValueError, OverflowError):
-        return
     operation.streaming = True
-    seconds = first - span.start_unix_nano / 1e9
-    if 0 <= seconds < 86_400:
-        operation.time_to_first_token = round(seconds, 6)
+    operation.time_to_first_token = seconds_into(span, moment)
 
 
 def _read_failure(operation: Operation, attributes: Attributes) -> None:

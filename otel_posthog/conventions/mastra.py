@@ -11,7 +11,9 @@ from typing import Any
 from otel_posthog._model import Kind, Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_any, to_str
+from otel_posthog.conventions._identity import IDENTITY_NAMES
 from otel_posthog.conventions._messages import holds_messages, messages_in
+from otel_posthog.conventions._times import seconds_into
 
 # mastra.span.type; the GenAI conventions say what calls of models are
 KINDS: dict[str, Kind] = {
@@ -23,6 +25,7 @@ KINDS: dict[str, Kind] = {
     "workflow_step": "chain",
 }
 _CHUNK = "model_chunk"
+_METADATA = "mastra.metadata."
 
 
 def matches(span: SpanView) -> bool:
@@ -35,7 +38,8 @@ def parse(span: SpanView, attributes: Attributes) -> Operation | None:
     kind = attributes.take(to_str, "mastra.span.type") or ""
     if kind == _CHUNK:
         return None
-    operation = Operation(kind=KINDS.get(kind, "other"), framework="mastra")
+    is_no_call = attributes.peek("gen_ai.operation.name") == kind  # only calls of models have another name
+    operation = Operation(kind=KINDS.get(kind, "chain" if is_no_call else "other"), framework="mastra")
     input = attributes.take(to_any, f"mastra.{kind}.input")
     output = attributes.take(to_any, f"mastra.{kind}.output")
     state = parse_json(input)
@@ -47,9 +51,24 @@ def parse(span: SpanView, attributes: Attributes) -> Operation | None:
         operation.input_state = state
     operation.output_state = _text_of(parse_json(output))
     attributes.drop(*(name for name in attributes if name.startswith(f"mastra.{kind}.")))
+    begun = attributes.take(to_str, "mastra.completion_start_time")
+    if begun is not None:
+        operation.time_to_first_token = seconds_into(span, begun)
+    _read_metadata(operation, attributes)
     if operation.kind == "agent":
         attributes.drop("gen_ai.system_instructions")  # of the agent; the steps have the prompt
     return operation
+
+
+# Of the provider's answer, which the span has in other attributes.
+_OF_THE_RESPONSE = frozenset(("body", "headers", "modelMetadata"))
+
+
+def _read_metadata(operation: Operation, attributes: Attributes) -> None:
+    for name in [name for name in attributes if name.startswith(_METADATA) and name not in IDENTITY_NAMES]:
+        value, key = attributes.left.pop(name), name[len(_METADATA) :]
+        if key not in _OF_THE_RESPONSE:
+            operation.metadata[key] = parse_json(value)
 
 
 def _text_of(output: Any) -> Any:
