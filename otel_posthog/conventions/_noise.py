@@ -8,7 +8,7 @@ from otel_posthog.conventions._placeholders import is_placeholder
 
 # Code locations, UI hints, schemas of what a property shows, and parts of token counts.
 _PREFIXES = ("code.", "logfire.", "exception.", "otel.status_", "thread.", "telemetry.sdk.", "mlflow.experimentId",
-             "mlflow.traceRequestId", "langfuse.internal.", "sentry.op", "gen_ai.usage.details.",
+             "mlflow.traceRequestId", "langfuse.internal.", "sentry.", "gen_ai.event.", "gen_ai.usage.details.",
              "gen_ai.aggregated_usage.details.", "ai.request.headers.", "crew_agents", "crew_tasks",
              "crewai.crew.tasks", "crewai.crew.agents", "crewai.crew.token_usage",
              "crewai.crew.usage_metrics")  # fmt: skip

@@ -65,7 +65,7 @@ PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
     ("stop", to_str_list, ("gen_ai.request.stop_sequences", "llm.chat.stop_sequences")),
     ("n", to_int, ("gen_ai.request.choice.count", "gen_ai.request.n")),
     ("encoding_formats", to_str_list, ("gen_ai.request.encoding_formats",)),
-    ("dimensions", to_int, ("gen_ai.embeddings.dimension.count",)),
+    ("dimensions", to_int, ("gen_ai.embeddings.dimension.count", "gen_ai.request.dimensions")),
     ("output_type", to_str, ("gen_ai.output.type",)),
     ("response_format", parse_json, ("gen_ai.openai.request.response_format", "gen_ai.request.response_format",
                                 "gen_ai.request.structured_output_schema")),
@@ -106,7 +106,7 @@ CALL: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
     ("response_id", to_id, ("gen_ai.response.id", "gen_ai.response_id")),  # the latter: Langtrace
     ("base_url", to_str, ("gen_ai.openai.api_base", "gen_ai.request.base_url")),
     ("streaming", to_bool, ("gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.request.is_stream",
-                            "gen_ai.request.streaming", "llm.is_streaming")),
+                            "gen_ai.request.streaming", "gen_ai.response.streaming", "llm.is_streaming")),
     ("prompt_name", to_str, ("gen_ai.prompt.name",)),
     ("prompt_version", parse_json, ("gen_ai.prompt.version",)),
 )  # fmt: skip

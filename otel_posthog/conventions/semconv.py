@@ -210,7 +210,9 @@ def _with_tool_calls(
     if not operation.is_call:
         return output
     written = attributes.take(parse_literal, "gen_ai.response.tool_calls")
-    calls = written if isinstance(written, list) else [written] if isinstance(written, dict) else []
+    items = written if isinstance(written, list) else [written] if isinstance(written, dict) else []
+    # Sentry 10.78 writes all items of a streamed response here.
+    calls = [item for item in items if not isinstance(item, dict) or item.get("type") != "message"]
     if operation.tools is None and calls and all(_is_definition(call) for call in calls):
         operation.tools = tools_of(calls)  # OpenLIT 1.33 for the responses API
         return output
