@@ -37,7 +37,7 @@ _MESSAGE_KEYS = frozenset(
      "reasoning_content", "reasoning", "reasoning_details", "thinking", "audio", "name", "finish_reason",
      "finishReason", "stop_reason", "type", "index", "gen_ai.message.index", "event.name", "id", "status", "message",
      "lc", "kwargs", "data", "additional_kwargs", "response_metadata", "usage_metadata", "invalid_tool_calls",
-     "example", "artifact", "annotations", "images")
+     "tool_call_chunks", "example", "artifact", "annotations", "images")
 )  # fmt: skip
 
 _DICT = frozenset((dict,))
@@ -102,7 +102,7 @@ def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
         identity = value.get("id")
         inner = dict(value["kwargs"])
         if "type" not in inner and isinstance(identity, list) and identity:
-            inner["type"] = str(identity[-1]).removesuffix("Message").lower()
+            inner["type"] = str(identity[-1]).removesuffix("Chunk").removesuffix("Message").lower()
         return inner
     if isinstance(value.get("data"), dict) and "role" not in value:
         return {"type": value.get("type"), **value["data"]}

@@ -6,6 +6,7 @@ from otel_posthog._model import Json, Message
 from otel_posthog.conventions._attributes import Attributes, parse_json, to_str
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._json import loads
+from otel_posthog.conventions._langchain import content_of_message
 from otel_posthog.conventions._messages import messages_of
 
 
@@ -25,6 +26,13 @@ def arguments_of(value: Json) -> Json:
     if not isinstance(value, dict) or not value.keys() <= {"args", "kwargs", "sanitize_inputs_outputs"}:
         return value
     return value.get("args") or value.get("kwargs") if not (value.get("args") and value.get("kwargs")) else value
+
+
+def result_of(value: Json) -> Json:
+    """What a step returned, without LangChain's envelope."""
+    inner = value["output"] if isinstance(value, dict) and value.keys() == {"output"} else value
+    found = content_of_message(inner)
+    return value if found is inner else found
 
 
 def documents_of(attributes: Attributes, prefix: str) -> Json:

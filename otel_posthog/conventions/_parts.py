@@ -278,6 +278,14 @@ def append_part(parts: list[Part], part: Part) -> None:
         parts.append(part)
 
 
+def _add_arguments(parts: list[Part], piece: JsonObject) -> None:
+    """LangChain leaves the pieces of Anthropic's streamed arguments behind the call that they belong to."""
+    call = parts[-1] if parts else None
+    written = piece.get("input", piece.get("partial_json"))
+    if isinstance(call, ToolCall) and isinstance(written, str) and (not call.arguments or type(call.arguments) is str):
+        call.arguments = decoded((call.arguments or "") + written)
+
+
 def parts_of(content: Json) -> list[Part]:
     """The parts of a message's content: a text, a part, a list of both, or JSON text of such a list."""
     if isinstance(content, str) and content.startswith('[{"'):
@@ -295,6 +303,9 @@ def parts_of(content: Json) -> list[Part]:
         return [] if part is None else [part]
     parts: list[Part] = []
     for item in content if isinstance(content, (list, tuple)) else (content,):
+        if type(item) is dict and item.get("type") == "input_json_delta":
+            _add_arguments(parts, item)
+            continue
         part = part_of(item)
         if isinstance(part, ToolCall) and part.id:
             same = next((p for p in parts if isinstance(p, ToolCall) and (p.id, p.name) == (part.id, part.name)), None)

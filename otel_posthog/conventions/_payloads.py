@@ -12,6 +12,7 @@ from typing import Any
 from otel_posthog._model import Cost, Json, Message, Operation
 from otel_posthog.conventions._attributes import ConversionError, to_bool, to_int, to_number, to_str_list
 from otel_posthog.conventions._json import first
+from otel_posthog.conventions._langchain import read_generations
 from otel_posthog.conventions._messages import holds_messages, messages_in, messages_of, structure_in, system_of
 from otel_posthog.conventions._placeholders import is_placeholder
 from otel_posthog.conventions._tools import tools_in, tools_of
@@ -120,8 +121,10 @@ def read_response(operation: Operation, response: Json) -> None:
             operation.output = messages_of(response, "assistant")
         return
     body = dict(response)
-    if isinstance(body.get("llm_output"), Mapping):  # LangChain: what the provider answered beside its generations
-        body = {**body["llm_output"], **body}
+    if "generations" in body:
+        read_generations(operation, body["generations"])
+        beside = first(body, "llm_output", "llmOutput")  # what the provider answered beside its generations
+        body = {**(beside if isinstance(beside, Mapping) else {}), **body}
     model = first(body, "model", "model_version", "modelVersion", "model_name")
     if isinstance(model, str) and model:
         operation.response_model = operation.response_model or model
@@ -137,7 +140,7 @@ def read_response(operation: Operation, response: Json) -> None:
         reasons = [message.finish_reason for message in answers or () if message.finish_reason]
         reason = first(body, "stop_reason", "stopReason", "finish_reason", "finishReason")
         operation.finish_reasons = reasons or ([reason] if isinstance(reason, str) and reason else [])
-    usage = first(body, "usage", "usage_metadata", "usageMetadata", "token_usage")
+    usage = first(body, "usage", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage")
     if isinstance(usage, Mapping):
         merge_usage(operation, usage_of(usage))
         if operation.cost is None:
@@ -209,7 +212,7 @@ def _choice(choice: Json) -> Json:
     if isinstance(content, Mapping):
         return {**content, "role": "assistant", "finish_reason": first(dict(choice), "finishReason", "finish_reason")}
     if isinstance(choice.get("message"), Mapping):
-        info = choice.get("generation_info")
+        info = first(dict(choice), "generation_info", "generationInfo")
         reason = info.get("finish_reason") if isinstance(info, Mapping) else None
         return {**choice, "finish_reason": first(dict(choice), "finish_reason", "finishReason") or reason}
     if isinstance(choice.get("text"), str):

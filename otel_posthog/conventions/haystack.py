@@ -151,4 +151,3 @@ def _read_meta(operation: Operation, span: SpanView, meta: Mapping[str, Any]) ->
     if isinstance(begun, str) and operation.streaming is None:  # only streams have it
         operation.streaming = True
         operation.time_to_first_token = seconds_into(span, begun)
-

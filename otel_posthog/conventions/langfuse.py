@@ -151,7 +151,7 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     written = attributes.take(to_any, _OBSERVATION + "input")
     input = _without_tools(operation, parse_json(written))
     if looks_like_request(input):
-        read_request(operation, input)
+        read_request(operation, {**input, "messages": _with_tool_messages(input.get("messages"))})
     elif operation.kind == "embedding" or not isinstance(written, str) or operation.tools or _is_call(input):
         operation.input = messages_of(_arguments(input))
     else:
@@ -161,6 +161,26 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     if operation.kind == "embedding" or answer is None:
         return
     read_output(operation, answer)
+
+
+# The handler for LangChain.js (version 5) drops the role of a tool's message and the id of its call.
+_TOOL_MESSAGE = {"content", "additional_kwargs"}
+
+
+def _with_tool_messages(messages: Json) -> Json:
+    """The messages, with those of tools as answers to the calls before them, in their order."""
+    if not isinstance(messages, list) or not any(isinstance(m, dict) and m.keys() == _TOOL_MESSAGE for m in messages):
+        return messages
+    calls: list[Json] = []
+    found = []
+    for message in messages:
+        if isinstance(message, dict) and message.keys() == _TOOL_MESSAGE:
+            call = calls.pop(0) if calls else {}
+            message = {"role": "tool", "content": message["content"], "tool_call_id": call.get("id")}
+        elif isinstance(message, dict):
+            calls = [call for call in message.get("tool_calls") or () if isinstance(call, dict)]
+        found.append(message)
+    return found
 
 
 def _is_call(input: Json) -> bool:

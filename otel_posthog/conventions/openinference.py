@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from otel_posthog._model import Cost, Json, Kind, Message, Operation, ToolResult
+from otel_posthog._model import Cost, Json, Kind, Message, Operation, ToolCall, ToolResult
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
@@ -22,8 +22,15 @@ from otel_posthog.conventions._attributes import (
     to_structure,
 )
 from otel_posthog.conventions._indexed import listed, nested
+from otel_posthog.conventions._langchain import messages_alone
 from otel_posthog.conventions._messages import messages_in, messages_of, structure_in
-from otel_posthog.conventions._openinference_state import arguments_of, documents_of, embedded_texts, value_of
+from otel_posthog.conventions._openinference_state import (
+    arguments_of,
+    documents_of,
+    embedded_texts,
+    result_of,
+    value_of,
+)
 from otel_posthog.conventions._payloads import (
     looks_like_request,
     looks_like_response,
@@ -58,6 +65,8 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 # Spans are named after the method that was called, which for some libraries is all that tells of streaming.
 _STREAMS = re.compile(r"(?:\.(?:\w+_)?a?stream(?:_\w+)?|[a-z]Stream)$")
+
+_CALLS = re.compile(r'"tool_calls": ?\[\{')
 
 _FLATTENED = ("llm.input_messages.", "llm.output_messages.", "llm.token_count.")
 
@@ -196,12 +205,20 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
 
 
 def _is_fuller(request: str, flattened: list[Message]) -> bool:
-    """Whether the raw request has a system prompt or results of tools that the flattened messages lack (Anthropic SDK
-    for JavaScript 0.2)."""
+    """Whether the raw request has a system prompt, tool calls or results that the flattened messages lack (Anthropic
+    SDK for JavaScript 0.2, LangChain.js 4.1)."""
     has_system = any(message.role == "system" for message in flattened)
-    results = sum(isinstance(part, ToolResult) for message in flattened for part in message.parts)
-    return (not has_system and ('"system"' in request or '"instructions"' in request)) or (
-        request.count('"tool_result"') > results
+    parts = [part for message in flattened for part in message.parts]
+    results = [part for part in parts if isinstance(part, ToolResult)]
+    return (
+        (not has_system and ('"system"' in request or '"instructions"' in request))
+        or request.count('"tool_result"') > len(results)
+        or ('"tool_call_id"' in request and any(result.id is None for result in results))
+        or (
+            '"tool_calls"' in request
+            and not any(isinstance(part, ToolCall) for part in parts)
+            and _CALLS.search(request) is not None
+        )
     )
 
 
@@ -209,7 +226,7 @@ def _take_fuller_input(operation: Operation, request: Json) -> None:
     raw = Operation(operation.kind)
     if looks_like_request(request):
         read_request(raw, request)
-    if _size(raw.input) > _size(operation.input):
+    if _size(raw.input) >= _size(operation.input):
         operation.input = raw.input
     operation.tools = operation.tools or raw.tools
 
@@ -295,7 +312,7 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
     value = value_of(attributes, "input")
     if operation.input_state is None:
         operation.input_state = arguments_of(value) if operation.kind == "tool" else value
-    answer = value_of(attributes, "output")
+    answer = result_of(value_of(attributes, "output"))
     operation.output_state = documents if documents is not None else answer
     attributes.drop("input.mime_type", "output.mime_type")
     # Chains repeat the messages of the calls below them; their own input and output are elsewhere.
@@ -305,6 +322,17 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
         operation.input = input_messages
     if operation.output_state is None:
         operation.output = output_messages
+    if operation.kind in ("chain", "agent"):
+        _turn_states_into_messages(operation)
+
+
+def _turn_states_into_messages(operation: Operation) -> None:
+    """States of LangGraph that hold messages alone."""
+    input, output = messages_alone(operation.input_state), messages_alone(operation.output_state)
+    if input:
+        operation.input, operation.input_state = messages_of(input), None
+    if output:
+        operation.output, operation.output_state = messages_of(output), None
 
 
 def _any(value: Any) -> Any:

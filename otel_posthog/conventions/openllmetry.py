@@ -21,6 +21,7 @@ from otel_posthog.conventions._attributes import (
 )
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._json import string
+from otel_posthog.conventions._langchain import content_of_message, messages_alone
 from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._reprs import repr_value
 from otel_posthog.conventions._semconv_tables import KINDS as OPERATIONS
@@ -122,7 +123,7 @@ def _is_vectors(value: Json) -> bool:
 def _entity(attributes: Attributes, names: tuple[str, ...]) -> Json:
     """A decorated function's arguments or result, JSON that may be encoded twice."""
     value = attributes.take(parse_quoted_json, *names)
-    return _content_of_message(_unwrapped(value)) if isinstance(value, dict) else value
+    return content_of_message(_unwrapped(value)) if isinstance(value, dict) else value
 
 
 def _unwrapped(value: dict[str, Any]) -> Json:
@@ -142,41 +143,14 @@ def _decoded_repr(written: str) -> Json:
         return written
 
 
-def _content_of_message(value: Json) -> Json:
-    """The constructor arguments of a serialised LangChain object; for a tool's message its content."""
-    if not isinstance(value, dict) or "lc" not in value or not isinstance(value.get("kwargs"), dict):
-        return value
-    made: dict[str, Any] = value["kwargs"]
-    if made.get("type") == "tool":
-        return made.get("content")
-    return made if "messages" in made else {"messages": [value]} if "content" in made else value
-
-
 def _with_messages(operation: Operation) -> Operation:
     """A state that holds messages alone becomes messages."""
-    input, output = _messages_alone(operation.input_state), _messages_alone(operation.output_state)
+    input, output = messages_alone(operation.input_state), messages_alone(operation.output_state)
     if input and operation.input is None:
         operation = replace(operation, input=messages_of(input), input_state=None)
     if output and operation.output is None:
         operation = replace(operation, output=messages_of(output), output_state=None)
     return operation
-
-
-def _messages_alone(state: Json) -> list[Json] | None:
-    """LangGraph's ``{"messages": […]}`` or its command to add them; a message may be a pair of role and text."""
-    if isinstance(state, list) and len(state) == 1 and isinstance(state[0], dict):
-        state = state[0].get("update")
-    if not isinstance(state, dict) or not isinstance(state.get("messages"), list):
-        return None
-    if any(value for name, value in state.items() if name != "messages"):
-        return None
-    return [_message_of_pair(message) for message in state["messages"]]
-
-
-def _message_of_pair(message: Json) -> Json:
-    if isinstance(message, list) and len(message) == 2 and isinstance(message[0], str):
-        return {"role": message[0], "content": message[1]}
-    return message
 
 
 def _read_crew(operation: Operation, attributes: Attributes) -> None:
