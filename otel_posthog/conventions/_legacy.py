@@ -73,7 +73,8 @@ def _body_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
             continue
         value = plain(attribute)
         structure = parse_json(value)
-        body[name] = structure if name == "tool_calls" or holds_messages(structure) else value
+        if structure not in ([], {}):  # what Strands for JavaScript writes of a refusal
+            body[name] = structure if name == "tool_calls" or holds_messages(structure) else value
     # Semantic Kernel and the Azure SDK put the whole message, as JSON text, into this attribute.
     content = parse_json(attributes.get("gen_ai.event.content"))
     if isinstance(content, dict):

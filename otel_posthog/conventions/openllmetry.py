@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from otel_posthog._model import Json, Kind, Message, Operation, Reasoning
+from otel_posthog._model import Json, Kind, Message, Operation, Reasoning, Text
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
@@ -45,6 +45,7 @@ _ENVELOPES: tuple[tuple[str, frozenset[str]], ...] = (
 )
 _TEXTS_TO_EMBED = ("texts", "text", "query")
 
+_OPENAI_JS = "@traceloop/instrumentation-openai"
 _CREWAI = "opentelemetry.instrumentation.crewai"
 _ASSOCIATION = "traceloop.association.properties."
 _TOOLS = ("llm.request.functions.", "gen_ai.request.functions.")  # AgentOps 0.4 writes the latter
@@ -85,12 +86,27 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
 
 def finish(operation: Operation, span: SpanView) -> Operation:
     """Turn states into messages, and recognise calls whose attributes a limit dropped."""
+    if span.scope_name == _OPENAI_JS and (items := _request_in_text(operation.input)) is not None:
+        operation = replace(operation, input=messages_of(items))
     if operation.kind in ("chain", "agent"):
         return _with_messages(operation)
     if operation.kind == "other" and (operation.input or operation.output) and operation.operation_name is None:
         # Attribute limits evict the oldest first: llm.request.type and the model go, the completion stays.
         return replace(operation, kind="generation")
     return operation
+
+
+def _request_in_text(input: list[Message] | None) -> list[Json] | None:
+    """The input of a request to OpenAI's responses API, which version 0.27 for JavaScript writes as the text of one
+    message."""
+    if input is None or len(input) != 1 or len(input[0].parts) != 1 or not isinstance(input[0].parts[0], Text):
+        return None
+    items = parse_json(input[0].parts[0].text)
+    if not isinstance(items, list) or not all(
+        isinstance(item, dict) and item.keys() & {"role", "type"} for item in items
+    ):
+        return None
+    return items or None
 
 
 def _kind(attributes: Attributes) -> Kind:

@@ -50,7 +50,8 @@ def summarise(
       its own, the first call's question and the last call's answer (OpenAI Agents, OpenLLMetry for LangGraph).
     - An agent that states a model and tokens while no call below it was recorded is the only record of its calls
       (Claude Agent SDK): it becomes a generation, so that it is priced.
-    - A call without any input takes the messages of the step around it (Mastra; a failed call of Pydantic AI).
+    - A call without any input takes the messages of the step around it (Mastra; a failed call of Pydantic AI); a call
+      that failed without an error takes the error of that step (Mastra).
     """
     holder_above = NearestAncestor(tree, lambda traced: _is_holder(operation_of(traced)))
     below: dict[SpanKey, _Below] = {}
@@ -82,8 +83,15 @@ def summarise(
             and above.input
             and _asks_the_same(holder, above, traced, operation)
         ):
-            changed[traced.key] = replace(operation, input=above.input)
+            changed[traced.key] = operation = replace(operation, input=above.input)
+        if _lacks_error(operation) and not traced.exported and above is not None and above.failure is not None:
+            changed[traced.key] = replace(operation, failure=above.failure)
     return changed, whose
+
+
+def _lacks_error(operation: Operation) -> bool:
+    failure = operation.failure
+    return operation.is_call and failure is not None and failure.type is None and failure.message is None
 
 
 def _collect(collected: _Below, traced: TracedSpan, operation: Operation, identity: Identity) -> None:
