@@ -94,6 +94,20 @@ NOT_CARRIED: dict[tuple[str, int, str], str] = {
     ("vercel-ai_5", 16, "http status"): "likewise",
     ("vercel-ai_7", 17, "streaming"): "a stream is known by its first chunk, and this one failed before it",
     ("traceloop-sdk_decorators", 0, "tool definition"): "the second call of the run was made without tools",
+    ("sentry-js_10", 12, "error text"): "no attribute and no event has the error",
+    ("sentry-js_10", 13, "error text"): "likewise",
+    ("sentry-js_10", 14, "error text"): "likewise",
+    ("sentry-js_10", 14, "http status"): "only part of another number",
+    ("sentry-js_10", 27, "error text"): "likewise",
+    ("sentry-js_10", 28, "error text"): "likewise",
+    ("sentry-js_10", 29, "error text"): "likewise",
+    ("sentry-js_10", 29, "http status"): "likewise",
+    ("mastra-otel-bridge", 1, "streaming"): "only the headers of the response, on the step below, show it",
+    ("mastra-otel-bridge", 11, "streaming"): "likewise",
+    ("mastra-otel-bridge", 14, "streaming"): "likewise",
+    ("strands-js", 3, "streaming"): "every call streams, which no attribute says",
+    ("strands-js", 6, "streaming"): "likewise",
+    ("strands-js", 7, "streaming"): "likewise",
 }
 
 
