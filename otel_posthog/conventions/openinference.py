@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from otel_posthog._model import Cost, Json, Kind, Message, Operation, ToolCall, ToolResult
+from otel_posthog._model import Cost, Json, Kind, Message, Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
@@ -23,7 +23,8 @@ from otel_posthog.conventions._attributes import (
 )
 from otel_posthog.conventions._indexed import listed, nested
 from otel_posthog.conventions._langchain import messages_alone
-from otel_posthog.conventions._messages import messages_in, messages_of, structure_in
+from otel_posthog.conventions._messages import messages_of
+from otel_posthog.conventions._openinference_input import is_fuller, read_input, read_tools, size, take_fuller_input
 from otel_posthog.conventions._openinference_state import (
     arguments_of,
     documents_of,
@@ -32,11 +33,9 @@ from otel_posthog.conventions._openinference_state import (
     value_of,
 )
 from otel_posthog.conventions._payloads import (
-    looks_like_request,
     looks_like_response,
     read_output,
     read_parameters,
-    read_request,
     read_response,
 )
 from otel_posthog.conventions._providers import set_provider
@@ -65,8 +64,6 @@ COST: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 # Spans are named after the method that was called, which for some libraries is all that tells of streaming.
 _STREAMS = re.compile(r"(?:\.(?:\w+_)?a?stream(?:_\w+)?|[a-z]Stream)$")
-
-_CALLS = re.compile(r'"tool_calls": ?\[\{')
 
 _FLATTENED = ("llm.input_messages.", "llm.output_messages.", "llm.token_count.")
 
@@ -193,62 +190,15 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     output = attributes.take(_any, "output.value")
     attributes.drop("input.mime_type", "output.mime_type")
     if operation.input is None and input is not None:
-        _read_input(operation, input)
-    elif isinstance(input, str) and _is_fuller(input, operation.input or []):
-        _take_fuller_input(operation, parse_json(input))
+        read_input(operation, input)
+    elif isinstance(input, str) and is_fuller(input, operation.input or []):
+        take_fuller_input(operation, parse_json(input))
     elif operation.tools is None and isinstance(input, str) and '"tools"' in input:
-        _read_tools(operation, parse_json(input))
+        read_tools(operation, parse_json(input))
     if operation.kind == "embedding":
         return  # what an embedding answers are numbers
     if output is not None and _lacks_of_the_answer(operation):
         _read_output(operation, output)
-
-
-def _is_fuller(request: str, flattened: list[Message]) -> bool:
-    """Whether the raw request has a system prompt, tool calls or results that the flattened messages lack (Anthropic
-    SDK for JavaScript 0.2, LangChain.js 4.1)."""
-    has_system = any(message.role == "system" for message in flattened)
-    parts = [part for message in flattened for part in message.parts]
-    results = [part for part in parts if isinstance(part, ToolResult)]
-    return (
-        (not has_system and ('"system"' in request or '"instructions"' in request))
-        or request.count('"tool_result"') > len(results)
-        or ('"tool_call_id"' in request and any(result.id is None for result in results))
-        or (
-            '"tool_calls"' in request
-            and not any(isinstance(part, ToolCall) for part in parts)
-            and _CALLS.search(request) is not None
-        )
-    )
-
-
-def _take_fuller_input(operation: Operation, request: Json) -> None:
-    raw = Operation(operation.kind)
-    if looks_like_request(request):
-        read_request(raw, request)
-    if _size(raw.input) >= _size(operation.input):
-        operation.input = raw.input
-    operation.tools = operation.tools or raw.tools
-
-
-def _size(messages: list[Message] | None) -> int:
-    return sum(len(message.parts) for message in messages or ())
-
-
-def _read_input(operation: Operation, written: Any) -> None:
-    input, whole = structure_in(written) if isinstance(written, str) else (written, True)
-    operation.truncated = not whole
-    if looks_like_request(input):
-        read_request(operation, input)
-    elif operation.kind == "embedding" and isinstance(input, dict) and len(input) == 1:
-        input = next(iter(input.values()))  # the arguments of the function that embeds: {"query": "…"}
-        operation.input = messages_of(input) if isinstance(input, (str, list)) else None
-    operation.input = operation.input or messages_in(written)[0]
-
-
-def _read_tools(operation: Operation, input: Json) -> None:
-    tools = tools_in(input) if isinstance(input, dict) else None
-    operation.tools = tools_of([tool for tool in listed(tools) if isinstance(tool, dict)]) or operation.tools
 
 
 def _lacks_of_the_answer(operation: Operation) -> bool:
@@ -271,7 +221,7 @@ def _read_output(operation: Operation, output: Any) -> None:
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
     found = listed(nested(attributes.take_prefix(prefix)))
     messages = messages_of([_plain(item) for item in found], "user" if "input" in prefix else "assistant")
-    return messages if _size(messages) else None  # Portkey's have a role only
+    return messages if size(messages) else None  # Portkey's have a role only
 
 
 def _plain(item: Json) -> Json:
