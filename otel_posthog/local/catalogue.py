@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from otel_posthog.local.facts import Facts
+from otel_posthog.local.facts import JUDGEMENTS, Facts
 from otel_posthog.local.index import select_facts
 from otel_posthog.local.store import Store
 
@@ -137,6 +137,17 @@ def event(store: Store, seq: int) -> Facts | None:
     return next(iter(select_facts(store, "WHERE seq = ?", (seq,))), None)
 
 
+def judgements(store: Store, facts: Facts) -> list[Facts]:
+    """Evaluations, feedback and metrics about an event; about the trace, for its `$ai_trace` event."""
+    targets = [facts.node_id, facts.uuid, facts.trace_id if facts.kind == "$ai_trace" else None]
+    kinds = sorted(JUDGEMENTS)
+    clause = (
+        f"WHERE trace_id = ? AND project = ? AND kind IN ({_marks(kinds)}) AND parent_id IN ({_marks(targets)})"
+        " ORDER BY seq LIMIT 50"
+    )
+    return select_facts(store, clause, (facts.trace_id, facts.project, *kinds, *targets))
+
+
 def doubles(store: Store, facts: Facts) -> int:
     """How many other events of its kind and trace have the node id of this one.
 
@@ -235,6 +246,10 @@ def _event_conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
 def _chosen(rows: Sequence[tuple[bool, str, tuple[Any, ...]]]) -> tuple[list[str], list[Any]]:
     conditions = [condition for applies, condition, _ in rows if applies]
     return conditions, [value for applies, _, values in rows if applies for value in values]
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _like(text: str) -> str:

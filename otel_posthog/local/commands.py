@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -210,7 +211,8 @@ def _find_trace(store: Store, trace_id: str, project: str | None) -> tuple[str, 
 def _write_lines(events: Sequence[StoredEvent] | Iterator[StoredEvent]) -> None:
     for event in events:
         line = orjson.dumps({key: event[key] for key in _EXPORTED})  # type: ignore[literal-required]
-        click.echo(line.decode())
+        # JSON leaves these control characters as they are; terminals obey some.
+        click.echo(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", line.decode()))
 
 
 def _serve(host: str, port: int, database: str, faults: Sequence[Fault]) -> None:

@@ -12,8 +12,8 @@ _BUCKETS = 48  # at most, along the time axis
 _WIDTHS = (10, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 86_400, 604_800, 2_592_000, 31_536_000)  # seconds
 _QUERY = (
     "SELECT time, kind, coalesce(model, ''), is_error, input_tokens, output_tokens, cache_read, cache_write, reasoning,"
-    " cost, latency, first_token FROM facts WHERE kind IN ('$ai_generation', '$ai_embedding') AND time >= ?"
-    " AND (? = '' OR project = ?) ORDER BY time"
+    " cost, latency, first_token, fresh_input, plain_output FROM facts"
+    " WHERE kind IN ('$ai_generation', '$ai_embedding') AND time >= ? AND (? = '' OR project = ?) ORDER BY time"
 )
 
 
@@ -82,7 +82,7 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
 
 
 def _add(found: ModelSum, tokens: dict[str, float], row: Sequence[Any]) -> None:
-    _, _, _, is_error, input_tokens, output_tokens, read, write, reasoning, cost, latency, _ = row
+    _, _, _, is_error, input_tokens, output_tokens, read, write, reasoning, cost, latency, *_ = row
     found.calls += 1
     found.errors += bool(is_error)
     found.input_tokens += input_tokens or 0
@@ -115,7 +115,8 @@ def _series(rows: Sequence[Sequence[Any]], start: float, width: int) -> dict[str
     series["calls"] = [len(bucket) for bucket in buckets]
     series["errors"] = [sum(bool(row[3]) for row in bucket) for bucket in buckets]
     series["cost"] = [sum(row[9] or 0 for row in bucket) for bucket in buckets]
-    for name, column in (("input", 4), ("output", 5), ("cache read", 6), ("cache write", 7), ("reasoning", 8)):
+    # Parts that do not overlap, so that they can stand on each other.
+    for name, column in (("input", 12), ("cache read", 6), ("cache write", 7), ("output", 13), ("reasoning", 8)):
         series[name] = [sum(row[column] or 0 for row in bucket) for bucket in buckets]
     latencies = [sorted(row[10] for row in bucket if row[10] is not None) for bucket in buckets]
     for name, share in _SHARES.items():

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from otel_posthog.local.formats import printable
+
 _MOST = 500  # entries of a list
 _LONGEST = 1000  # characters of an entry
 
@@ -90,4 +92,4 @@ def _list(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    return str(value)[:_LONGEST]
+    return printable(str(value)[:_LONGEST])

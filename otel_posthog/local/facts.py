@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from otel_posthog.local.prices import PRICED_EVENTS, cost_of
+from otel_posthog.local.prices import PRICED_EVENTS, cost_of, fresh_input, plain_output
 from otel_posthog.local.store import StoredEvent
+
+# What was said about a span or a trace afterwards, by an evaluator, a user or a measurement.
+JUDGEMENTS = frozenset({"$ai_evaluation", "$ai_feedback", "$ai_metric"})
 
 _NAME_LENGTH = 200  # characters; a longer name, id or model is cut in lists
 _ERROR_LENGTH = 500
@@ -23,7 +26,8 @@ class Facts:
 
     ``node_id`` and ``parent_id`` are the places that PostHog's trace view derives: a node's id is
     `$ai_generation_id`, else `$ai_span_id`, else the uuid; its parent is `$ai_parent_id`, else the
-    trace. ``cost_source`` is one of `prices.Source`. ``seq`` is the event's number in the store.
+    trace. ``fresh_input`` are the input tokens outside the cache, ``plain_output`` the output tokens that are no
+    reasoning. ``cost_source`` is one of `prices.Source`. ``seq`` is the event's number in the store.
     """
 
     seq: int
@@ -45,6 +49,8 @@ class Facts:
     cache_read: float | None
     cache_write: float | None
     reasoning: float | None
+    fresh_input: float | None
+    plain_output: float | None
     latency: float | None
     first_token: float | None
     cost: float | None
@@ -58,6 +64,11 @@ class Facts:
     def is_priced(self) -> bool:
         """Whether PostHog gives such an event a cost."""
         return self.kind in PRICED_EVENTS
+
+    @property
+    def is_judgement(self) -> bool:
+        """Whether the event is about another one, and no step of the trace."""
+        return self.kind in JUDGEMENTS
 
     @property
     def lacks_price(self) -> bool:
@@ -86,8 +97,8 @@ def facts_of(event: StoredEvent, seq: int = 0, project: str = "") -> Facts:
         user=event["distinct_id"],
         anonymous=properties.get("$process_person_profile") is False,
         node_id=_id(properties, "$ai_generation_id", "$ai_span_id") or event["uuid"],
-        # An evaluation has no parent of its own; it is shown under what it judged.
-        parent_id=_id(properties, "$ai_parent_id", "$ai_target_span_id", "$ai_trace_id") or "",
+        # A judgement has no parent of its own; it is shown under what it judged.
+        parent_id=_id(properties, "$ai_parent_id", "$ai_target_span_id", "$ai_target_event_id", "$ai_trace_id") or "",
         name=_name(event["event"], properties),
         model=_text(properties, "$ai_model"),
         provider=_text(properties, "$ai_provider"),
@@ -96,6 +107,8 @@ def facts_of(event: StoredEvent, seq: int = 0, project: str = "") -> Facts:
         cache_read=number(properties, "$ai_cache_read_input_tokens"),
         cache_write=number(properties, "$ai_cache_creation_input_tokens"),
         reasoning=number(properties, "$ai_reasoning_tokens"),
+        fresh_input=fresh_input(properties),
+        plain_output=plain_output(properties),
         latency=number(properties, "$ai_latency"),
         first_token=number(properties, "$ai_time_to_first_token"),
         cost=None if cost is None else cost.total,
@@ -108,11 +121,11 @@ def facts_of(event: StoredEvent, seq: int = 0, project: str = "") -> Facts:
 
 
 def number(properties: dict[str, Any], name: str) -> float | None:
-    """A finite number, ``None`` for anything else."""
+    """A finite number, ``None`` for anything else. A float: SQLite has no integers beyond 64 bits."""
     value = properties.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    return value
+    return float(value)
 
 
 def is_error(properties: dict[str, Any]) -> bool:
@@ -142,14 +155,16 @@ def _text(properties: dict[str, Any], *names: str) -> str | None:
     return None if value is None else " ".join(str(value)[: 2 * _NAME_LENGTH].split())[:_NAME_LENGTH]
 
 
+_NAMES = {
+    "$ai_evaluation": ("$ai_evaluation_name",),
+    "$ai_metric": ("$ai_metric_name",),
+    "$ai_feedback": (),
+    "$ai_trace": ("$ai_trace_name", "$ai_span_name"),
+}
+
+
 def _name(kind: str, properties: dict[str, Any]) -> str:
-    if kind == "$ai_evaluation":
-        names: tuple[str, ...] = ("$ai_evaluation_name",)
-    elif kind == "$ai_trace":
-        names = ("$ai_trace_name", "$ai_span_name")
-    else:
-        names = ("$ai_span_name",)
-    return _text(properties, *names) or ""
+    return _text(properties, *_NAMES.get(kind, ("$ai_span_name",))) or ""
 
 
 def _error(properties: dict[str, Any]) -> str | None:
@@ -161,7 +176,9 @@ def _error(properties: dict[str, Any]) -> str | None:
 
 
 def _result(properties: dict[str, Any]) -> str | None:
-    value = properties.get("$ai_evaluation_result")
+    """What an evaluation, a metric or a user says."""
+    names = ("$ai_evaluation_result", "$ai_metric_value", "$ai_feedback_text")
+    value = next((properties[name] for name in names if properties.get(name) is not None), None)
     if isinstance(value, float):
         return f"{value:g}"
-    return None if value is None else str(value)[:_NAME_LENGTH]
+    return None if value is None else " ".join(str(value)[: 2 * _NAME_LENGTH].split())[:_NAME_LENGTH]

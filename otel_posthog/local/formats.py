@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+# What a terminal obeys instead of printing it, and what turns the direction of the text around it.
+_CONTROLS = (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_UNPRINTABLE = dict.fromkeys(_CONTROLS)
+_LARGE = 1e15  # from here on numbers are written with an exponent
+
 
 def money(usd: float | None) -> str:
     """USD with as many digits as matter; nothing for ``None``."""
     if usd is None:
         return ""
+    if abs(usd) >= _LARGE:
+        return f"${usd:.3g}"
     if abs(usd) >= 1:
         return f"${usd:,.2f}"
     digits = 6 if abs(usd) >= 0.0001 else 8
@@ -25,6 +32,8 @@ def price(usd: float) -> str:
 def seconds(value: float | None) -> str:
     if value is None:
         return ""
+    if abs(value) >= _LARGE:
+        return f"{value:.3g} s"
     if value < 1:
         return f"{value * 1000:.0f} ms"
     return f"{value:.2f} s" if value < 60 else f"{int(value // 60)} min {value % 60:.0f} s"
@@ -32,7 +41,9 @@ def seconds(value: float | None) -> str:
 
 def count(value: float | None) -> str:
     """A number of tokens, ``?`` where it is not known."""
-    return "?" if value is None else f"{value:,.0f}"
+    if value is None:
+        return "?"
+    return f"{value:,.0f}" if abs(value) < _LARGE else f"{value:.3g}"
 
 
 def size(characters: int) -> str:
@@ -44,8 +55,11 @@ def size(characters: int) -> str:
 
 
 def moment(time: float) -> str:
-    """A time in seconds since 1970, in UTC."""
-    return "" if not time else datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    """A time in seconds since 1970, in UTC; nothing for 0 and outside the years 1 to 9999."""
+    try:
+        return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S") if time else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def clock(time: float) -> str:
@@ -60,3 +74,8 @@ def kind(event: str) -> str:
 def project_label(key: str) -> str:
     """A project key, shortened."""
     return key if len(key) <= 16 else f"{key[:8]}…{key[-4:]}"
+
+
+def printable(text: str) -> str:
+    """Text of an event without what would command a terminal."""
+    return text.translate(_UNPRINTABLE)

@@ -97,6 +97,22 @@ def adds_reasoning(properties: dict[str, Any]) -> bool:
     return _REASONING_BESIDE_OUTPUT.match(str(properties.get("$ai_model") or "").lower()) is not None
 
 
+def fresh_input(properties: dict[str, Any]) -> float | None:
+    """The input tokens that neither came from a cache nor were written to one."""
+    tokens = _number(properties, "$ai_input_tokens")
+    if tokens is None or is_exclusive(properties):
+        return tokens
+    return max(tokens - _tokens(properties, "cache_read_input") - _tokens(properties, "cache_creation_input"), 0.0)
+
+
+def plain_output(properties: dict[str, Any]) -> float | None:
+    """The output tokens that are no reasoning."""
+    tokens = _number(properties, "$ai_output_tokens")
+    if tokens is None or adds_reasoning(properties):
+        return tokens
+    return max(tokens - _tokens(properties, "reasoning"), 0.0)
+
+
 @lru_cache(maxsize=1)
 def table_version() -> str:
     """The name, version and newest price of the table, such as ``genai-prices 0.2.3, prices to 2026-11-02``."""

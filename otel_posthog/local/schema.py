@@ -32,18 +32,21 @@ CREATE TABLE IF NOT EXISTS requests (
 CREATE INDEX IF NOT EXISTS requests_refused ON requests (seq)
     WHERE status >= 400 OR dropped IS NOT NULL;
 """
-_DERIVED = """
+_STALE = """
 CREATE TABLE IF NOT EXISTS derived (made_by TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS stale (seq INTEGER PRIMARY KEY);
 CREATE TRIGGER IF NOT EXISTS event_added AFTER INSERT ON events
     BEGIN INSERT INTO stale SELECT new.seq WHERE new.seq NOT IN (SELECT seq FROM stale); END;
 CREATE TRIGGER IF NOT EXISTS event_replaced AFTER UPDATE ON events
     BEGIN INSERT INTO stale SELECT new.seq WHERE new.seq NOT IN (SELECT seq FROM stale); END;
+"""
+_FACTS = """
 CREATE TABLE IF NOT EXISTS facts (
     seq INTEGER PRIMARY KEY, project TEXT, kind TEXT, uuid TEXT, time REAL, trace_id TEXT,
     session_id TEXT, user TEXT, anonymous INTEGER, node_id TEXT, parent_id TEXT, name TEXT,
     model TEXT, provider TEXT, input_tokens REAL, output_tokens REAL, cache_read REAL,
-    cache_write REAL, reasoning REAL, latency REAL, first_token REAL, cost REAL, cost_source TEXT,
+    cache_write REAL, reasoning REAL, fresh_input REAL, plain_output REAL, latency REAL,
+    first_token REAL, cost REAL, cost_source TEXT,
     is_error INTEGER, error TEXT, result TEXT, deliveries INTEGER
 );
 CREATE INDEX IF NOT EXISTS facts_node ON facts (trace_id, project, node_id);
@@ -93,9 +96,12 @@ def open_database(database: str | PathLike[str] | None) -> sqlite3.Connection:
 
 
 def drop_derived(connection: sqlite3.Connection) -> None:
-    """Forget the facts and sums, and mark every event for reading them again."""
-    for table in ("facts", "traces", "derived"):
-        connection.execute(f"DELETE FROM {table}")
+    """Forget the facts and sums, whose columns may be others now, and mark every event for reading them again."""
+    connection.execute("DROP TABLE facts")
+    connection.execute("DROP TABLE traces")
+    connection.execute("DELETE FROM derived")
+    for statement in _FACTS.split(";"):
+        connection.execute(statement)
     connection.execute("INSERT OR IGNORE INTO stale SELECT seq FROM events")
 
 
@@ -114,7 +120,7 @@ def _prepare(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     if tables and found < VERSION:
         _migrate(connection)
-    connection.executescript(f"{_RECEIVED}{_DERIVED}PRAGMA user_version = {VERSION};")
+    connection.executescript(f"{_RECEIVED}{_STALE}{_FACTS}PRAGMA user_version = {VERSION};")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
@@ -128,7 +134,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
         "ALTER TABLE requests ADD COLUMN received REAL NOT NULL DEFAULT 0;"
         "ALTER TABLE requests ADD COLUMN refusal TEXT; ALTER TABLE requests ADD COLUMN dropped BLOB; COMMIT;"
     )
-    connection.executescript(f"{_DERIVED}INSERT OR IGNORE INTO stale SELECT seq FROM events;")
+    connection.executescript(f"{_STALE}INSERT OR IGNORE INTO stale SELECT seq FROM events;")
 
 
 def _sentence(name: str, error: sqlite3.DatabaseError) -> str:

@@ -122,11 +122,11 @@ class Store:
         with self._changed:
             return self._connection.execute(query, values).fetchall()
 
-    def version(self) -> tuple[int, int]:
+    def state(self) -> str:
         """A value that changes with every change of the database, by this process or another one."""
         with self._changed:
-            elsewhere: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-            return elsewhere, self._connection.total_changes
+            elsewhere = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            return f"{elsewhere}-{self._connection.total_changes}"
 
     def events(self) -> list[StoredEvent]:
         return self._select_events(" ORDER BY seq")

@@ -24,10 +24,10 @@ def output_text(conversation: Conversation) -> str:
 
 
 def _message_text(message: Message) -> str:
-    return f"[{message.role}]\n" + "\n".join(_block_texts(message.blocks))
+    return f"[{message.role}]\n" + "\n".join(block_texts(message.blocks))
 
 
-def _block_texts(blocks: Iterable[Block]) -> Iterator[str]:
+def block_texts(blocks: Iterable[Block]) -> Iterator[str]:
     for block in blocks:
         if block.kind == "call":
             yield f"{block.name or 'tool'}({as_text(block.value)})"

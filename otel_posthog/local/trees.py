@@ -37,7 +37,7 @@ def trace_name(events: Sequence[Facts]) -> str | None:
     for event in events:
         if event.kind == "$ai_trace" and event.name:
             return event.name
-    roots = [event for event in events if event.on_trace and event.name and event.kind != "$ai_evaluation"]
+    roots = [event for event in events if event.on_trace and event.name and not event.is_judgement]
     return roots[0].name if len(roots) == 1 else None
 
 
@@ -46,10 +46,13 @@ def tree(events: Sequence[Facts]) -> list[Node]:
     ordered = sorted(events, key=lambda event: event.time)
     nodes = [Node(event) for event in ordered if event.kind != "$ai_trace"]
     by_id = {node.facts.node_id: node for node in nodes}
+    by_uuid = {node.facts.uuid: node for node in nodes}
     roots: list[Node] = []
     for node in nodes:
         facts = node.facts
         parent = None if facts.parent_id == facts.trace_id else by_id.get(facts.parent_id)
+        if parent is None and facts.is_judgement:
+            parent = by_uuid.get(facts.parent_id)
         if parent is None or parent is node:
             roots.append(node)
         else:

@@ -13,7 +13,7 @@ from rich.tree import Tree
 from otel_posthog.local.catalogue import TraceRow
 from otel_posthog.local.conversation import conversation_of
 from otel_posthog.local.facts import Facts, facts_of
-from otel_posthog.local.formats import kind, moment, money, seconds
+from otel_posthog.local.formats import kind, moment, money, printable, seconds
 from otel_posthog.local.store import StoredEvent
 from otel_posthog.local.transcript import plain_text
 from otel_posthog.local.trees import totals, trace_name, tree
@@ -38,8 +38,8 @@ def event_line(event: StoredEvent) -> Text:
     """Time, kind, name, tokens, cost, latency, user and trace of one event, on one line."""
     facts = facts_of(event)
     line = Text.assemble((_clock(event["timestamp"]), "dim"), " ", no_wrap=True)
-    line.append(f"{kind(facts.kind):<10} ", _COLOURS.get(facts.kind, "white"))
-    line.append(_name(facts), "bold")
+    line.append(f"{printable(kind(facts.kind)):<10} ", _COLOURS.get(facts.kind, "white"))
+    line.append(printable(_name(facts)), "bold")
     _append(line, _measures(facts))
     _append(line, _user(facts), "dim")
     if facts.trace_id is not None:
@@ -67,7 +67,7 @@ def event_table(events: Sequence[StoredEvent]) -> Table:
             (facts.trace_id or "")[:8],
             _failure(facts),
         )
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 
@@ -94,7 +94,7 @@ def trace_table(traces: Sequence[TraceRow], width: int) -> Table:
         )
     for cells in rows:
         cells[1] = cells[1] if len(cells[1]) <= max(left, _LEAST_NAME) else cells[1][: max(left, _LEAST_NAME) - 1] + "…"
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 
@@ -117,7 +117,8 @@ def trace_tree(trace_id: str, events: Sequence[StoredEvent]) -> Tree:
     """One trace as PostHog draws it."""
     facts = [facts_of(event) for event in events]
     sums = totals(facts)
-    label = Text.assemble((trace_name(facts) or "trace", "bold magenta"), " ", (trace_id, "dim"))
+    name = printable(trace_name(facts) or "trace")
+    label = Text.assemble((name, "bold magenta"), " ", (printable(trace_id), "dim"))
     words = _token_pair(sums.input_tokens, sums.output_tokens, True)
     _append(label, _join(words, money(sums.cost), seconds(sums.latency)))
     if sums.errors:
@@ -139,8 +140,8 @@ def messages_text(events: Sequence[StoredEvent]) -> Text:
         facts = facts_of(event)
         words = plain_text(conversation_of(event["properties"]))
         if words:
-            text.append(f"── {kind(facts.kind)} {_name(facts)}\n", "bold")
-            text.append(f"{words}\n\n")
+            text.append(printable(f"── {kind(facts.kind)} {_name(facts)}\n"), "bold")
+            text.append(printable(f"{words}\n\n"))
     return text
 
 
@@ -149,10 +150,10 @@ def properties_text(events: Sequence[StoredEvent]) -> Text:
     text = Text()
     for event in sorted(events, key=lambda found: found["timestamp"]):
         facts = facts_of(event)
-        text.append(f"── {kind(facts.kind)} {_name(facts)}  {event['uuid']}\n", "bold")
+        text.append(printable(f"── {kind(facts.kind)} {_name(facts)}  {event['uuid']}\n"), "bold")
         for name, value in sorted(event["properties"].items()):
-            text.append(name, "cyan")
-            text.append(f" {_json(value)}\n")
+            text.append(printable(name), "cyan")
+            text.append(printable(f" {_json(value)}\n"))
         text.append("\n")
     return text
 
@@ -163,8 +164,8 @@ def _json(value: Any) -> str:
 
 def _node_line(facts: Facts, depth: int) -> Text:
     mark = f"[level {depth}] " if depth > _DEEPEST else ""
-    line = Text.assemble((mark, "dim"), (kind(facts.kind), _COLOURS.get(facts.kind, "white")), " ")
-    line.append(_name(facts), "bold")
+    line = Text.assemble((mark, "dim"), (printable(kind(facts.kind)), _COLOURS.get(facts.kind, "white")), " ")
+    line.append(printable(_name(facts)), "bold")
     _append(line, _measures(facts))
     _append(line, _failure(facts), "bold red")
     return line
@@ -173,7 +174,7 @@ def _node_line(facts: Facts, depth: int) -> Text:
 def _append(line: Text, text: str, style: str = "") -> None:
     if text:
         line.append("  ")
-        line.append(text, style)
+        line.append(printable(text), style)
 
 
 def _join(*parts: str) -> str:
@@ -182,9 +183,8 @@ def _join(*parts: str) -> str:
 
 def _name(facts: Facts) -> str:
     """The model of a call, with the name of its span if that says something else."""
-    if facts.kind == "$ai_evaluation":
-        label = facts.name or "evaluation"
-        return label if facts.result is None else f"{label} = {facts.result}"
+    if facts.is_judgement:
+        return " = ".join(part for part in (facts.name, facts.result) if part)
     if facts.model and facts.name and facts.model not in facts.name:
         return f"{facts.model} ({facts.name})"
     return facts.name if facts.name and not facts.model else facts.model or ""
@@ -214,7 +214,7 @@ def _token_pair(sent: float, received: float, with_unit: bool) -> str:
 
 
 def _count(value: float | None) -> str:
-    return "?" if value is None else f"{value:.0f}"
+    return "?" if value is None else f"{value:.0f}" if abs(value) < 1e15 else f"{value:.3g}"
 
 
 def _short(value: float) -> str:

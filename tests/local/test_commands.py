@@ -23,7 +23,7 @@ from otel_posthog.local.facts import facts_of
 from otel_posthog.local.store import StoredEvent
 from otel_posthog.local.trees import totals, tree
 from otel_posthog.local.views import event_line, trace_tree
-from tests.local.samples import claude_call, failed_call, samples, send
+from tests.local.samples import claude_call, event, failed_call, samples, send
 
 
 def stored(name: str = "$ai_span", **properties: Any) -> StoredEvent:
@@ -166,6 +166,19 @@ def test_a_line_tells_what_an_event_is() -> None:
 
 def test_text_from_events_is_not_taken_for_markup() -> None:
     assert "[red]x[/] [/]" in plain(event_line(stored(span_name="[red]x[/] [/]")))[0]
+
+
+def test_text_from_events_does_not_command_the_terminal(tmp_path: Path) -> None:
+    path, code = tmp_path / "events.db", "\x1b]0;owned\x07\x9b2J\u202e"
+    with LocalPostHog(database=path) as posthog:
+        odd = event("$ai_generation", 1_790_000_000.0, "t" + code, code + "user", span_id="s", span_name="n" + code,
+                    model="m" + code, is_error=True, error="e" + code, input=[{"role": "user", "content": "q" + code}],
+                    _extra={"p" + code: 1})  # fmt: skip
+        send(posthog.url, [odd])
+    for arguments in (["list"], ["list", "--events"], ["show", "--messages", "--properties"], ["show", "--json"]):
+        output = run(*arguments, "--database", str(path)).output
+        assert "m]0;owned" in output or "m\\u001b" in output or "n]0;owned" in output
+        assert not re.search("[\x1b\x07\x9b]", output)
 
 
 def outline(events: list[StoredEvent]) -> list[Any]:

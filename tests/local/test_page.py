@@ -166,6 +166,97 @@ def test_a_call_that_was_sent_under_two_uuids_is_marked(posthog: LocalPostHog) -
     assert [marked in get(posthog, f"/local/event?seq={seq}").text for seq in (1, 2, 3)] == [True, True, False]
 
 
+def test_evaluations_and_feedback_are_shown_where_they_belong(posthog: LocalPostHog) -> None:
+    call = event("$ai_generation", NOW, "t", span_id="s", uuid="00000000-0000-0000-0000-000000000001", model="m")
+    said = [
+        event("$ai_feedback", NOW + 9000, "t", target_span_id="s", feedback_text="Too long, but right."),
+        event("$ai_metric", NOW + 9000, "t", metric_name="stars", metric_value=4.5),
+        event("$ai_evaluation", NOW + 9000, "t", target_event_id=call["uuid"], evaluation_name="tone",
+              evaluation_result="kind", evaluation_reasoning="It says please."),
+    ]  # fmt: skip
+    send(posthog.url, [call, *said])
+    page = get(posthog, "/local/trace?id=t").text
+    nodes = re.findall(r'data-depth="(\d)".*?<span class="kind (\w+)">', page, re.DOTALL)
+    assert nodes == [("0", "generation"), ("1", "feedback"), ("1", "evaluation"), ("0", "metric")]
+    assert "no parent" not in page
+    assert "<small>stars</small><b>4.5</b>" in page  # it is about the trace
+    about_the_call = get(posthog, "/local/event?seq=1").text
+    assert "Too long, but right." in about_the_call
+    assert 'tone <b class="badge">kind</b>' in about_the_call
+    assert "It says please." in get(posthog, "/local/event?seq=4").text
+
+
+def test_a_message_is_copied_whole_and_as_it_was_sent(posthog: LocalPostHog) -> None:
+    text = "# Title\n\n**bold** " + "x" * 50_000
+    send(posthog.url, [event("$ai_generation", NOW, "t", span_id="s", input=[{"role": "user", "content": text}])])
+    page = get(posthog, "/local/event?seq=1").text
+    (address,) = re.findall(r'data-copy-from="(/local/event/message[^"]+)"', page)
+    answer = get(posthog, address.replace("&amp;", "&"))
+    assert answer.text == text
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert get(posthog, "/local/event/message?seq=1&pointer=/nope").status_code == 404
+
+
+def test_tokens_by_kind_do_not_overlap(posthog: LocalPostHog) -> None:
+    openai = event("$ai_generation", NOW, "t", span_id="a", provider="openai", model="gpt-5", input_tokens=100,
+                   cache_read_input_tokens=60, output_tokens=50, reasoning_tokens=20)  # fmt: skip
+    claude = event("$ai_generation", NOW, "t", span_id="b", provider="anthropic", model="claude-sonnet-4-5",
+                   input_tokens=100, cache_read_input_tokens=900, output_tokens=10)  # fmt: skip
+    gemini = event("$ai_generation", NOW, "t", span_id="c", provider="google", model="gemini-2.5-pro",
+                   input_tokens=100, output_tokens=5, reasoning_tokens=70)  # fmt: skip
+    send(posthog.url, [openai, claude, gemini])
+    series = get(posthog, "/local/dashboard/data").json()["series"]
+    kinds = {name: series[name] for name in ("input", "cache read", "cache write", "output", "reasoning")}
+    assert kinds == {"input": [240], "cache read": [960], "cache write": [0], "output": [45], "reasoning": [90]}
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"input_tokens": 2**64 - 1, "output_tokens": -(2**63), "latency": 1e308, "total_cost_usd": 1e308},
+        {"input_tokens": 10**40, "time_to_first_token": -1e308, "cache_read_input_tokens": 1e308},
+        {
+            "input": [
+                None,
+                5,
+                [[]],
+                {"role": None},
+                {"role": 5, "content": [None, 5, {}, {"type": "image", "source": 5}]},
+            ]
+        },
+        {"output_choices": {"choices": [None, {"message": 5}]}, "tools": [None, 5, {"function": {"name": 5}}]},
+        {"span_name": ["x"], "model": {"a": 1}, "is_error": True, "error": [[None]], "http_status": {}},
+        {"span_name": "\x00\u202e\u2066x\ufeff", "model": "\x1b]0;x\x07", "session_id": "\x00", "provider": "\x00"},
+        {"model_parameters": [1], "temperature": {"a": []}, "input_state": "{" * 5000, "output_state": '{"a":' * 5000},
+    ],
+)
+def test_odd_values_break_no_page(posthog: LocalPostHog, properties: dict[str, object]) -> None:
+    times = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+    for number, (stamp, kind) in enumerate(
+        (stamp, kind) for stamp in times for kind in ("generation", "span", "trace")
+    ):
+        found = event(f"$ai_{kind}", NOW + number, "odd\x00", "user\x00\u202e", **properties)
+        send(posthog.url, [{**found, "timestamp": stamp}])
+    lists = ["/", "/?errors=1", "/?user=%00", "/?q=%00", "/local/generations?kind=all", "/local/sessions"]
+    others = ["/local/users", "/local/dashboard", "/local/dashboard/data", "/local/compare?e=1&e=4"]
+    trace = ["/local/trace?id=odd%00", "/local/trace/text?id=odd%00"]
+    paths = [*lists, *others, *trace, *(f"/local/event?seq={seq}" for seq in range(1, 7))]
+    assert {path: status for path in paths if (status := get(posthog, path).status_code) != 200} == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/local/event?seq=%C2%B2",
+        "/local/event?seq=" + "9" * 40,
+        "/local/trace?id=%ff",
+        "/local/event/text?seq=1&offset=x",
+    ],
+)
+def test_odd_addresses_are_not_found(posthog: LocalPostHog, path: str) -> None:
+    assert get(posthog, path).status_code == 404
+
+
 def test_changes_are_announced_and_the_stream_ends_with_the_server(posthog: LocalPostHog) -> None:
     with get(posthog, "/local/stream", stream=True) as answer:
         lines = answer.iter_lines(decode_unicode=True)
@@ -174,6 +265,14 @@ def test_changes_are_announced_and_the_stream_ends_with_the_server(posthog: Loca
         assert next(line for line in lines if line.startswith("event:")) == "event: changed"
         posthog.stop()
         assert list(lines) is not None
+
+
+def test_what_came_before_a_page_listened_is_announced(posthog: LocalPostHog) -> None:
+    shown = re.findall(r'data-seen="([^"]+)"', get(posthog, "/").text)[0]
+    send(posthog.url, weather_agent(NOW))
+    with get(posthog, f"/local/stream?since={shown}", stream=True) as answer:
+        lines = answer.iter_lines(decode_unicode=True)
+        assert next(line for line in lines if line.startswith("event:")) == "event: changed"
 
 
 def test_deep_and_wide_json_is_bounded(posthog: LocalPostHog) -> None:

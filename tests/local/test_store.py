@@ -160,8 +160,8 @@ def test_another_process_sees_what_comes(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     with LocalPostHog(database=path) as posthog:
         other = Store(path)
-        before = other.version()
+        before = other.state()
         send(posthog.url, weather_agent(NOW))
-        assert other.version() != before
+        assert other.state() != before
         refresh(other)
         assert len(catalogue.traces(other, Filter())) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -15,11 +16,10 @@ from otel_posthog.local import catalogue
 from otel_posthog.local.catalogue import PAGE, Filter
 from otel_posthog.local.comparison import compare
 from otel_posthog.local.dashboard import dashboard
-from otel_posthog.local.index import refresh
 from otel_posthog.local.prices import table_version
 from otel_posthog.local.store import Store
-from otel_posthog.local.web.details import details_page, details_raw, details_text
-from otel_posthog.local.web.render import HERE, is_fragment, link, render, render_page
+from otel_posthog.local.web.details import details_message, details_page, details_raw, details_text
+from otel_posthog.local.web.render import HERE, is_fragment, link, render, render_page, store_of
 from otel_posthog.local.web.security import is_from_this_page, page_middleware
 from otel_posthog.local.web.stream import stream
 from otel_posthog.local.web.trace import trace_page, trace_text
@@ -36,6 +36,7 @@ def page_routes(host: str) -> list[BaseRoute]:
         Route("/trace/text", trace_text),
         Route("/event", details_page),
         Route("/event/text", details_text),
+        Route("/event/message", details_message),
         Route("/event/raw", details_raw),
         Route("/generations", generations_page),
         Route("/sessions", sessions_page),
@@ -61,7 +62,7 @@ async def about(request: Request) -> Response:
 
 
 def traces_page(request: Request) -> Response:
-    store = _store(request)
+    store = store_of(request)
     wanted, before = _filter(request), _number(request, "before")
     rows = catalogue.traces(store, wanted, before, PAGE + 1)
     values = {**_list_values(request, store, wanted), "rows": rows[:PAGE], "before": before}
@@ -72,7 +73,7 @@ def traces_page(request: Request) -> Response:
 
 
 def generations_page(request: Request) -> Response:
-    store = _store(request)
+    store = store_of(request)
     wanted, before = _filter(request), _number(request, "before")
     kind = request.query_params.get("kind", "generation")
     event = f"$ai_{kind}" if kind in _KINDS else ""
@@ -94,7 +95,7 @@ def users_page(request: Request) -> Response:
 
 
 def dashboard_page(request: Request) -> Response:
-    store = _store(request)
+    store = store_of(request)
     wanted = _filter(request)
     values = {**_list_values(request, store, wanted), "numbers": dashboard(store, wanted.since, wanted.project)}
     return render_page(request, "dashboard.html", title="Dashboard", **values, prices=table_version())
@@ -102,13 +103,16 @@ def dashboard_page(request: Request) -> Response:
 
 def dashboard_data(request: Request) -> Response:
     wanted = _filter(request)
-    numbers = dashboard(_store(request), wanted.since, wanted.project)
-    return JSONResponse({"width": numbers.width, "series": numbers.series})
+    numbers = dashboard(store_of(request), wanted.since, wanted.project)
+    # Sums of absurd numbers may be infinite, which JSON cannot say: orjson writes null.
+    document = orjson.dumps({"width": numbers.width, "series": numbers.series})
+    return Response(document, media_type="application/json")
 
 
 def compare_page(request: Request) -> Response:
-    store = _store(request)
-    chosen = [int(value) for value in request.query_params.getlist("e") if value.isdecimal()][:2]
+    store = store_of(request)
+    # The earlier one first, in whatever order they were ticked.
+    chosen = sorted(int(value) for value in request.query_params.getlist("e")[:2] if _is_number(value))
     facts = [found for seq in chosen if (found := catalogue.event(store, seq)) is not None]
     events = [event for fact in facts if (event := store.event(fact.seq)) is not None]
     if len(events) < 2:
@@ -120,19 +124,19 @@ def compare_page(request: Request) -> Response:
 
 
 def refused_page(request: Request) -> Response:
-    rows = _store(request).refused(200)
+    rows = store_of(request).refused(200)
     return render_page(request, "refused.html", title="Refused", rows=rows)
 
 
 def clear(request: Request) -> Response:
     if not is_from_this_page(request):
         return PlainTextResponse("only this page's own button may do that", 403)
-    _store(request).clear()
+    request.app.state.store.clear()
     return Response(status_code=204, headers={"HX-Redirect": "/"})
 
 
 def _groups(request: Request, by: str) -> Response:
-    store = _store(request)
+    store = store_of(request)
     wanted = _filter(request)
     find = catalogue.sessions if by == "session" else catalogue.users
     values: dict[str, Any] = {**_list_values(request, store, wanted), "rows": find(store, wanted), "by": by}
@@ -172,15 +176,13 @@ def _older(request: Request, before: int) -> str:
 
 def _number(request: Request, name: str) -> int | None:
     value = request.query_params.get(name, "")
-    return int(value) if value.isdecimal() and len(value) < 16 else None
+    return int(value) if _is_number(value) else None
+
+
+def _is_number(value: str) -> bool:
+    """Whether it may be the number of an event: SQLite has 64 bits."""
+    return value.isdecimal() and len(value) < 16
 
 
 def _host(request: Request) -> str:
     return str(request.base_url).rstrip("/")
-
-
-def _store(request: Request) -> Store:
-    """The store, with its index up to date."""
-    store: Store = request.app.state.store
-    refresh(store)
-    return store

@@ -14,10 +14,10 @@ from otel_posthog.local.conversation import Conversation, conversation_of
 from otel_posthog.local.explanation import Explanation, explanation_of
 from otel_posthog.local.facts import Facts
 from otel_posthog.local.findings import Finding, findings_of
-from otel_posthog.local.index import refresh, select_facts
 from otel_posthog.local.prices import Cost, cost_of, table_version
 from otel_posthog.local.store import Store, StoredEvent
-from otel_posthog.local.web.render import NEXT_PIECE, is_fragment, render, render_page, text_view
+from otel_posthog.local.transcript import block_texts
+from otel_posthog.local.web.render import NEXT_PIECE, is_fragment, render, render_page, store_of, text_view
 
 _PARAMETERS = ("$ai_temperature", "$ai_max_tokens", "$ai_stream", "$ai_stop_reason", "$ai_http_status", "$ai_base_url",
                "$ai_request_url", "$ai_response_id", "$ai_prompt_name", "$ai_prompt_version", "$ai_framework",
@@ -29,7 +29,7 @@ _ELSEWHERE = frozenset({"$ai_input", "$ai_output_choices", "$ai_output", "$ai_in
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Everything that the page says about an event. ``evaluations`` are those that judge it."""
+    """Everything that the page says about an event. ``judgements`` are about it."""
 
     facts: Facts
     event: StoredEvent
@@ -40,7 +40,7 @@ class Details:
     prices: str
     findings: list[Finding]
     explanation: Explanation | None
-    evaluations: list[Facts]
+    judgements: list[Facts]
 
 
 def details_of(store: Store, facts: Facts) -> Details | None:
@@ -54,12 +54,7 @@ def details_of(store: Store, facts: Facts) -> Details | None:
     own = properties.get("$ai_model_parameters")
     if isinstance(own, dict):
         parameters = {**{str(name): value for name, value in own.items()}, **parameters}
-    evaluations: list[Facts] = []
-    if facts.kind != "$ai_evaluation":
-        clause = (
-            "WHERE trace_id = ? AND project = ? AND kind = '$ai_evaluation' AND parent_id = ? ORDER BY seq LIMIT 50"
-        )
-        evaluations = select_facts(store, clause, (facts.trace_id, facts.project, facts.node_id))
+    judgements = [] if facts.is_judgement else catalogue.judgements(store, facts)
     return Details(
         facts,
         event,
@@ -70,14 +65,13 @@ def details_of(store: Store, facts: Facts) -> Details | None:
         table_version(),
         findings_of(event, catalogue.doubles(store, facts)),
         explanation_of(store.explanation(facts.seq), properties),
-        evaluations,
+        judgements,
     )
 
 
 def details_page(request: Request) -> Response:
     """The details alone; in a page of their own where no script asks for them."""
-    store: Store = request.app.state.store
-    refresh(store)
+    store = store_of(request)
     facts = catalogue.event(store, _seq(request))
     details = None if facts is None else details_of(store, facts)
     if details is None:
@@ -99,6 +93,17 @@ def details_text(request: Request) -> Response:
     except (KeyError, IndexError, ValueError, TypeError):
         return PlainTextResponse("no such text", 404)
     return render(request, "piece.html", piece=text_view(value, _seq(request), pointer, int(offset[:12]), NEXT_PIECE))
+
+
+def details_message(request: Request) -> Response:
+    """A message of an event as plain text, found by its JSON pointer."""
+    event = request.app.state.store.event(_seq(request))
+    pointer = request.query_params.get("pointer", "")
+    talk = None if event is None else conversation_of(event["properties"])
+    found = [] if talk is None else [message for message in (*talk.input, *talk.output) if message.pointer == pointer]
+    if not found:
+        return PlainTextResponse("no such message", 404)
+    return PlainTextResponse("\n".join(block_texts(found[0].blocks)))
 
 
 def details_raw(request: Request) -> Response:

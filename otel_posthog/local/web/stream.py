@@ -16,23 +16,26 @@ _PING_EVERY = 15.0  # seconds
 
 
 async def stream(request: Request) -> StreamingResponse:
-    """Say ``changed`` after each change, at most every 0.4 s, until the server stops."""
-    store: Store = request.app.state.store
-    return StreamingResponse(
-        _changes(store, request.app.state.stopping), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-    )
+    """Say ``changed`` after each change, at most every 0.4 s, until the server stops.
+
+    ``since`` is the state that the page shows, so that what came before it listened is not missed.
+    """
+    state, since = request.app.state, request.query_params.get("since")
+    changes = _changes(state.store, state.stopping, since)
+    return StreamingResponse(changes, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-async def _changes(store: Store, stopping: asyncio.Event) -> AsyncIterator[str]:
-    seen = await run_in_threadpool(store.version)
+async def _changes(store: Store, stopping: asyncio.Event, seen: str | None) -> AsyncIterator[str]:
+    if seen is None:
+        seen = await run_in_threadpool(store.state)
     quiet = 0.0
     yield "retry: 1000\n\n"
     while not await _stopped(stopping, _LOOK_EVERY):
-        now = await run_in_threadpool(store.version)
+        now = await run_in_threadpool(store.state)
         quiet += _LOOK_EVERY
         if now != seen:
             seen, quiet = now, 0.0
-            yield f"event: changed\ndata: {now[0]}-{now[1]}\n\n"
+            yield f"event: changed\ndata: {now}\n\n"
         elif quiet >= _PING_EVERY:
             quiet = 0.0
             yield ": still here\n\n"

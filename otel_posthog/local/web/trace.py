@@ -9,11 +9,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from otel_posthog.local import catalogue, formats
 from otel_posthog.local.conversation import conversation_of
-from otel_posthog.local.index import refresh
 from otel_posthog.local.store import Store
 from otel_posthog.local.transcript import plain_text
 from otel_posthog.local.web.details import details_of
-from otel_posthog.local.web.render import is_fragment, render, render_page
+from otel_posthog.local.web.render import is_fragment, render, render_page, store_of
 from otel_posthog.local.web.waterfall import waterfall
 
 _MOST_ROWS = 1000  # of a trace on one page
@@ -22,8 +21,7 @@ _MOST_TEXT = 2_000_000  # characters of a trace as text
 
 def trace_page(request: Request) -> Response:
     """With ``node`` that event's details are open; with ``state`` an unchanged tree answers 204."""
-    store: Store = request.app.state.store
-    refresh(store)
+    store = store_of(request)
     query = request.query_params
     row = catalogue.trace(store, query.get("id", ""), query.get("project") or None)
     if row is None:
@@ -48,7 +46,7 @@ def trace_page(request: Request) -> Response:
         "selected": selected.seq if selected else 0,
         "hidden": 0 if every else max(row.events - _MOST_ROWS, 0),
         "trace_event": next((event for event in events if event.kind == "$ai_trace"), None),
-        "verdicts": [event for event in events if event.kind == "$ai_evaluation" and event.on_trace],
+        "verdicts": [event for event in events if event.is_judgement and event.on_trace],
     }
     if is_fragment(request):
         return render(request, "trace_tree.html", **values)

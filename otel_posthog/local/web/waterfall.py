@@ -35,8 +35,8 @@ def waterfall(events: Sequence[Facts]) -> Waterfall:
     """Depth first, children by their time."""
     if not events:
         return Waterfall([], 0.0, [])
-    # Evaluations may come hours later; they are not part of what happened.
-    timed = [event for event in events if event.kind != "$ai_evaluation"] or events
+    # Evaluations and feedback may come hours later; they are not part of what happened.
+    timed = [event for event in events if not event.is_judgement] or events
     start = min(event.time for event in timed)
     end = max(event.time + (event.latency or 0) for event in timed)
     whole = max(end - start, 1e-6)
@@ -54,5 +54,5 @@ def _row(node: Node, depth: int, start: float, whole: float) -> Row:
     facts = node.facts
     width = min(max((facts.latency or 0) / whole * WIDTH, _LEAST), WIDTH)
     x = min(max(facts.time - start, 0) / whole * WIDTH, WIDTH - width)
-    orphan = depth == 0 and not facts.on_trace and facts.kind != "$ai_evaluation"
+    orphan = depth == 0 and not facts.on_trace and not facts.is_judgement
     return Row(facts, depth, round(x, 1), round(width, 1), len(node.children), orphan)

@@ -6,14 +6,41 @@ const html = document.documentElement;
 
 // Live updates: one connection while the page is visible; htmx fetches what listens for "changed".
 let source = null;
+let seen = document.body.dataset.seen; // the state of the store that the page shows
+let waitsForSelection = false;
+let timer = null;
+let asked = 0;
+let due = 0;
+// A large page that is slow to fetch and draw is renewed less often. No change is lost: the last one is waited for.
+function refresh() {
+  timer ??= setTimeout(renew, Math.max(due - performance.now(), 0));
+}
+function renew() {
+  timer = null;
+  // Text that is being selected is not pulled away.
+  waitsForSelection = Boolean(String(getSelection()) && getSelection().anchorNode?.parentElement?.closest("#list, #tree"));
+  if (waitsForSelection) return;
+  asked = performance.now();
+  htmx.trigger(document.body, "changed");
+}
+document.addEventListener("selectionchange", () => { if (waitsForSelection) refresh(); });
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (isRenewal(event)) due = performance.now() + 4 * (performance.now() - asked);
+});
+function isRenewal(event) {
+  return event.detail.requestConfig?.triggeringEvent?.type === "changed";
+}
 let paused = sessionStorage.getItem("paused") === "1";
 function connect() {
   const wanted = !paused && !document.hidden;
   live.setAttribute("aria-pressed", String(!paused));
   live.querySelector("span").textContent = paused ? "paused" : "live";
   if (wanted && !source) {
-    source = new EventSource("/local/stream");
-    source.addEventListener("changed", () => htmx.trigger(document.body, "changed"));
+    source = new EventSource("/local/stream?since=" + encodeURIComponent(seen));
+    source.addEventListener("changed", (event) => {
+      seen = event.data;
+      refresh();
+    });
     source.onopen = () => live.classList.add("on");
     source.onerror = () => live.classList.remove("on");
   } else if (!wanted && source) {
@@ -26,13 +53,13 @@ function togglePause() {
   paused = !paused;
   sessionStorage.setItem("paused", paused ? "1" : "0");
   connect();
-  if (!paused) htmx.trigger(document.body, "changed");
+  if (!paused) refresh();
 }
 let missed = false;
 document.addEventListener("visibilitychange", () => {
   connect();
   if (document.hidden) missed = true;
-  else if (missed && !paused) htmx.trigger(document.body, "changed");
+  else if (missed && !paused) refresh();
 });
 window.addEventListener("pagehide", () => { if (source) source.close(); source = null; });
 window.addEventListener("pageshow", connect);
@@ -64,7 +91,10 @@ let tab = "conversation";
 function showTab(article, name) {
   const buttons = [...article.querySelectorAll("[role=tab]")];
   if (!buttons.some((button) => button.dataset.tab === name)) name = "conversation";
-  for (const button of buttons) button.setAttribute("aria-selected", String(button.dataset.tab === name));
+  for (const button of buttons) {
+    button.setAttribute("aria-selected", String(button.dataset.tab === name));
+    button.tabIndex = button.dataset.tab === name ? 0 : -1;
+  }
   for (const panel of article.querySelectorAll("[role=tabpanel]")) panel.hidden = panel.dataset.panel !== name;
 }
 function fold(node, open) {
@@ -102,20 +132,20 @@ document.addEventListener("click", async (event) => {
   }
   const folding = at("button.fold");
   if (folding) return fold(folding.closest(".node"), folding.getAttribute("aria-expanded") === "false");
-  const message = at("[data-copy-message]");
-  if (message) {
-    event.preventDefault();
-    return copy(message, message.closest(".message").querySelector(".body").innerText);
-  }
+  if (at("[data-help]")) return document.getElementById("help").showModal();
   const from = at("[data-copy-from]");
-  if (from) return copy(from, await (await fetch(from.dataset.copyFrom)).text());
+  if (from) {
+    event.preventDefault(); // a button inside a summary folds nothing
+    return copy(from, await (await fetch(from.dataset.copyFrom)).text());
+  }
   const copyable = at("[data-copyable]");
   if (copyable) return copy(copyable, copyable.textContent);
   const all = at("[data-fold-all]");
   if (all) {
-    const messages = [...all.closest("[data-panel]").querySelectorAll("details.message")];
-    const open = messages.some((found) => !found.open);
-    for (const found of messages) found.open = open;
+    const folds = [...all.closest("[data-panel]").querySelectorAll("details.message, details.call")];
+    const open = folds.some((found) => !found.open);
+    for (const found of folds) found.open = open;
+    all.textContent = all.textContent.replace(/^\w+/, open ? "Fold" : "Unfold");
     return undefined;
   }
   const row = at("tr[data-row]");
@@ -137,8 +167,20 @@ function enableCompare(form) {
 }
 
 // What htmx brings: keep the chosen tab, mark the chosen node, keep folded what was folded, keep what is ticked.
-const kept = { folded: [], ticked: [], chosen: null };
+// What is being read stays where it is while rows come in above it.
+const kept = { folded: [], ticked: [], chosen: null, row: null, top: 0 };
+function keepPlace() {
+  const links = scrollY > 0 ? [...document.querySelectorAll("#list a.open, #tree a.open")] : [];
+  const first = links.find((link) => link.getBoundingClientRect().top > 60);
+  kept.row = first?.id ?? null;
+  kept.top = first?.getBoundingClientRect().top ?? 0;
+}
+function restorePlace() {
+  const row = kept.row && document.getElementById(kept.row);
+  if (row) scrollBy(0, row.getBoundingClientRect().top - kept.top);
+}
 document.addEventListener("htmx:beforeSwap", (event) => {
+  if (isRenewal(event)) keepPlace();
   kept.folded = [...document.querySelectorAll('.node > button.fold[aria-expanded="false"]')].map((b) => b.nextElementSibling.id);
   kept.ticked = [...document.querySelectorAll("input[name=e]:checked")].map((input) => input.value);
   kept.chosen = document.querySelector("#details article")?.dataset.seq ?? null;
@@ -147,6 +189,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   const target = event.detail.target;
   showTimes(target);
+  if (isRenewal(event)) restorePlace();
   if (target.id === "details") {
     const article = target.querySelector("article");
     if (article) showTab(article, tab);
@@ -195,6 +238,15 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
   if (event.key === "Escape" && typing) event.target.blur();
   if (typing) return;
+  const tabButton = event.target.closest?.("[role=tab]");
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (tabButton && step) {
+    const tabs = [...tabButton.parentElement.children];
+    const next = tabs[(tabs.indexOf(tabButton) + step + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+    return event.preventDefault();
+  }
   const node = event.target.closest?.(".node");
   if (node && (event.key === "ArrowLeft" || event.key === "ArrowRight") && node.querySelector("button.fold")) {
     fold(node, event.key === "ArrowRight");
