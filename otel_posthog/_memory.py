@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from otel_posthog._model import Message, Operation, Text, last_user_text
 from otel_posthog._spans import SpanView
 from otel_posthog._trace import Identity, SpanKey, TracedSpan
-from otel_posthog.stages.duplicates import Key, begun_stream_key, is_late_record, keys_of, stream_key
 from otel_posthog.stages.identity import identity_attributes
+from otel_posthog.stages.overlaps import keys_of
 from otel_posthog.stages.sampling import Sampler
+from otel_posthog.stages.streams import Key, begun_stream_key, is_late_record, stream_key
 
 _MOST_CALLS = 20_000  # exported calls that are remembered, about 1 KB each; the oldest goes first
 _MOST_SCOPES = 100
