@@ -106,7 +106,8 @@ class Collector:
         self._stopped = False  # nothing new is taken
         self._finished = False  # the thread has handled what came before
         self._hurries = False
-        self._hints = Hints(enabled=settings.hints, content=settings.capture_content)
+        destination = (settings.api_key, settings.host)
+        self._hints = Hints(enabled=settings.hints, content=settings.capture_content, destination=destination)
 
     # In the app's threads.
 
@@ -148,6 +149,10 @@ class Collector:
         """Hand events over as they come: the process is about to end."""
         self._hurries = True
         self._wake.put(None)
+
+    def hint_if_unused(self, seconds: float) -> None:
+        """Say so if no AI span has ended in the ``seconds`` since the start."""
+        self._hints.time_passed(seconds)
 
     @property
     def queued(self) -> int:

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from typing_extensions import Unpack
 
 from otel_posthog._signals import install
+from otel_posthog._startup import call_later, log_start, watch_for_late_providers
 from otel_posthog.conventions import Reader
 from otel_posthog.delivery import Stats
 from otel_posthog.exporter import PostHogSpanExporter
@@ -53,6 +54,8 @@ class Handle:
         """What was accepted, delivered, dropped (by reason) and is pending."""
         return self.processor.stats()
 
+
+_UNUSED_AFTER = 300.0  # seconds without an AI span
 
 # A processor cannot be looked up in its provider, so what was attached to which is remembered while it lives.
 _attached: WeakKeyDictionary[PostHogSpanProcessor, ReferenceType[TracerProvider]] = WeakKeyDictionary()
@@ -89,7 +92,7 @@ def configure(
         if provider() is spans and same and not processor.is_shut_down:
             _tell_differences(settings, processor.exporter.settings, options)
             return Handle(spans, logs, processor)
-    if spans is trace.get_tracer_provider():
+    if spans is sdk_provider(trace.get_tracer_provider()):
         for exporter in _environment_exporters:
             exporter.replace_with(settings)
     return _attach(settings, spans, logs, readers)
@@ -99,8 +102,14 @@ def _attach(settings: Settings, spans: TracerProvider, logs: LoggerProvider, rea
     processor = PostHogSpanProcessor(exporter=PostHogSpanExporter(settings=settings, readers=readers))
     # First the records, so that no span ends without its content.
     logs.add_log_record_processor(PostHogLogRecordProcessor(processor.exporter.log_records))
-    spans.add_span_processor(processor)
+    # Not the provider's own method: the one of Phoenix's register() removes its default processor.
+    TracerProvider.add_span_processor(spans, processor)
     _attached[processor] = ref(spans)
+    log_start(settings)
+    if spans is sdk_provider(trace.get_tracer_provider()):
+        watch_for_late_providers()
+    if settings.hints and not settings.disabled:
+        call_later(_UNUSED_AFTER, processor.exporter.hint_if_unused)
     if settings.handle_sigterm and not settings.disabled:
         _handle_sigterm()
     return Handle(spans, logs, processor)
@@ -130,10 +139,14 @@ def _tell_differences(asked: Settings, used: Settings, options: Mapping[str, Any
     for name in ignored:
         if name in _PRIVATE:  # content would be sent that must not be
             raise ConfigurationError(
-                f"{name} comes too late: PostHog is configured for this provider already, and there it must be given."
+                f"{name} cannot be changed now: PostHog is already configured. Call shutdown() on what configure() "
+                "returned, then configure() again."
             )
     if ignored:
-        logger.warning("PostHog is configured already: %s stays as the first time.", ", ".join(ignored))
+        logger.warning(
+            "PostHog is already configured: %s keeps its first value. To change it, call shutdown() first.",
+            ", ".join(ignored),
+        )
 
 
 def flush(timeout_millis: int = 30000) -> bool:
@@ -152,10 +165,9 @@ def flush(timeout_millis: int = 30000) -> bool:
 
 
 def _global_tracer_provider() -> TracerProvider:
-    current = trace.get_tracer_provider()
-    if isinstance(current, trace.ProxyTracerProvider):
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         trace.set_tracer_provider(TracerProvider())
-        current = trace.get_tracer_provider()
+    current = sdk_provider(trace.get_tracer_provider())
     if isinstance(current, TracerProvider):
         return current
     raise ConfigurationError(
@@ -165,14 +177,20 @@ def _global_tracer_provider() -> TracerProvider:
 
 
 def _global_logger_provider() -> LoggerProvider:
-    current = _logs.get_logger_provider()
-    if not isinstance(current, LoggerProvider):
-        # A provider that is not the SDK's cannot be replaced; ours then serves those who are handed it.
-        provider = LoggerProvider()
-        if type(current).__name__ == "ProxyLoggerProvider":
-            _logs.set_logger_provider(provider)
-        return provider
-    return current
+    current = sdk_provider(_logs.get_logger_provider())
+    if isinstance(current, LoggerProvider):
+        return current
+    # A provider that is not the SDK's cannot be replaced; ours then serves those who are handed it.
+    provider = LoggerProvider()
+    if type(current).__module__.startswith("opentelemetry."):  # the API's placeholder
+        _logs.set_logger_provider(provider)
+    return provider
+
+
+def sdk_provider(provider: object) -> object:
+    """The SDK's provider inside of a proxy such as Logfire's (5.4, ``provider``), else the provider itself."""
+    inner = getattr(provider, "provider", None)
+    return inner if isinstance(inner, (TracerProvider, LoggerProvider)) else provider
 
 
 _environment_exporters: WeakSet[EnvironmentSpanExporter] = WeakSet()
@@ -279,7 +297,7 @@ def attach_processors() -> None:
     The SDK puts exporters behind its own batching, which knows neither the context of a span nor its ancestors, and
     to which the content in log records comes too late; so our processors are attached here, as by :func:`configure`.
     """
-    provider = trace.get_tracer_provider()
+    provider = sdk_provider(trace.get_tracer_provider())
     for exporter in _environment_exporters:
         if isinstance(provider, TracerProvider) and exporter.is_active:
             with _mistakes_logged():

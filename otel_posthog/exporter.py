@@ -108,6 +108,12 @@ class PostHogSpanExporter(SpanExporter):
         if runtime is not None:
             runtime.collector.hurry()
 
+    def hint_if_unused(self, seconds: float) -> None:
+        """Log a line if this process has had no AI span in the ``seconds`` since the start."""
+        runtime = self._per_process.existing
+        if runtime is not None and not runtime.is_shut_down:
+            runtime.collector.hint_if_unused(seconds)
+
     @property
     def destination(self) -> tuple[str, str]:
         """Project API key and host."""

@@ -47,7 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     "exporter": {"_runtime", "conventions", "delivery", "logs", "metrics", *_SETTINGS},
     "processor": {"conventions", "delivery", "exporter", *_SETTINGS},
     "_evaluations": {"logs"},
-    "_configure": {"_signals", "conventions", "delivery", "exporter", "logs", "processor", *_SETTINGS},
+    "_startup": {"_version", *_SETTINGS},
+    "_configure": {"_signals", "_startup", "conventions", "delivery", "exporter", "logs", "processor", *_SETTINGS},
     "_serverless": {"_configure"},
     "local": {"_version"},
     # Runs the exporter on one span, and looks at what an app does with all of it.

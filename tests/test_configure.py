@@ -99,6 +99,48 @@ call()
     assert_one_whole_call(posthog)
 
 
+def test_the_sdks_provider_inside_of_a_proxy_is_attached_to(posthog: LocalPostHog) -> None:
+    """As Logfire has it."""
+    code = f"""
+from opentelemetry import _logs, trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.trace import TracerProvider
+class Spans(trace.TracerProvider):
+    provider = TracerProvider()
+    def get_tracer(self, *arguments, **named):
+        return self.provider.get_tracer(*arguments, **named)
+class Records(_logs.LoggerProvider):
+    provider = LoggerProvider()
+    def get_logger(self, *arguments, **named):
+        return self.provider.get_logger(*arguments, **named)
+trace.set_tracer_provider(Spans())
+_logs.set_logger_provider(Records())
+{CONFIGURE}
+configure()
+call()
+"""
+    done = run_python(code, {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_one_whole_call(posthog)
+
+
+def test_a_provider_keeps_its_other_processors(posthog: LocalPostHog) -> None:
+    """Phoenix's replaces its default one when another is added."""
+    code = f"""
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+class Provider(TracerProvider):
+    def add_span_processor(self, processor):
+        raise AssertionError("would remove the default processor")
+trace.set_tracer_provider(Provider())
+{CONFIGURE}
+configure()
+call()
+"""
+    run(posthog, code)
+    assert_one_whole_call(posthog)
+
+
 def test_a_given_provider_is_attached_to_it_alone(posthog: LocalPostHog) -> None:
     code = f"""
 {CONFIGURE}
@@ -128,8 +170,11 @@ def test_options_that_come_too_late_are_warned_of(posthog: LocalPostHog, caplog:
     configure("phc_test", posthog.url, redact=["email"], **given)
     assert caplog.text == ""
     configure("phc_test", posthog.url, redact=["email"], sample_rate=0.5, **given)
-    assert "PostHog is configured already: sample_rate stays as the first time." in caplog.text
-    with pytest.raises(ConfigurationError, match="capture_content comes too late"):
+    assert (
+        "PostHog is already configured: sample_rate keeps its first value. To change it, call shutdown() first."
+        in caplog.text
+    )
+    with pytest.raises(ConfigurationError, match=r"capture_content cannot be changed now.*\. Call shutdown\(\)"):
         configure("phc_test", posthog.url, capture_content=False, **given)
     handle.shutdown()
 

@@ -19,6 +19,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
+from otel_posthog._configure import sdk_provider
 from otel_posthog._spans import view_of
 from otel_posthog.conventions import is_ai_span, reader_of
 from otel_posthog.doctor._wire import Wire, watch
@@ -98,7 +99,7 @@ class Observer(SpanProcessor):
 
     def report(self, is_final: bool) -> dict[str, Any]:
         """What was seen so far. Statistics and instrumentors are looked up in memory, at the end only."""
-        current = trace.get_tracer_provider()
+        current = sdk_provider(trace.get_tracer_provider())
         wire = self.wire
         return {
             "pid": os.getpid(),
