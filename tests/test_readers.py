@@ -609,3 +609,9 @@ def test_messages_with_roles_only_do_not_hide_the_content_of_events() -> None:
     attributes = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": '[{"role": "user", "parts": []}]'}
     event = event_of(attributes, events=[("gen_ai.user.message", {"content": "Hi"})])
     assert event["properties"]["$ai_input"] == [{"role": "user", "content": "Hi"}]
+
+
+@pytest.mark.parametrize("user", ["None", True, " ", ["ada"]])
+def test_an_associated_user_that_is_no_id_costs_the_user_alone(user: Any) -> None:
+    event = event_of({"traceloop.span.kind": "task", "traceloop.association.properties.user_id": user})
+    assert event["event"] == "$ai_trace"

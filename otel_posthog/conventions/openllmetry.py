@@ -187,10 +187,17 @@ def _read_association(operation: Operation, attributes: Attributes) -> None:
     associated = attributes.take_prefix(_ASSOCIATION)
     for name, value in associated.items():
         if name in ("user_id", "userId") and operation.user is None:
-            operation.user = to_id(value) if isinstance(value, (str, int)) and value else None
+            operation.user = _id(value)
         elif name in ("session_id", "sessionId", "conversation_id", "thread_id") and operation.session is None:
-            operation.session = to_id(value) if isinstance(value, (str, int)) and value else None
+            operation.session = _id(value)
         operation.metadata[name] = value
+
+
+def _id(value: Any) -> str | None:
+    try:
+        return to_id(value) if value else None
+    except ConversionError:  # "None", a list
+        return None
 
 
 def _read_flattened(operation: Operation, attributes: Attributes) -> None:
