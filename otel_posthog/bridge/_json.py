@@ -126,7 +126,7 @@ def _view(span: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any])
         start_unix_nano=start,
         end_unix_nano=_integer(span.get("endTimeUnixNano")) or start,
         status_code=STATUS_CODES.get(_integer(status.get("code")), "UNSET"),
-        status_message=status.get("message") or None,
+        status_message=str(status.get("message") or "") or None,
         attributes=_attributes(span),
         events=[
             EventView(
@@ -160,8 +160,11 @@ def _is_id(text: str, digits: int) -> bool:
 
 
 def _integer(value: Any) -> int:
-    """A 64-bit integer, as a number or a string; 0 where there is none."""
-    return 0 if value is None else int(value)
+    """A 64-bit integer, as a number or a string; 0 where there is none. ``ValueError`` if it has more bits."""
+    number = 0 if value is None else int(value)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError("more than 64 bits")
+    return number
 
 
 def value_of(value: Any, depth: int = 0) -> Any:
@@ -177,13 +180,16 @@ def value_of(value: Any, depth: int = 0) -> Any:
             except (TypeError, ValueError, OverflowError):
                 return inner
         if kind == "arrayValue":
-            items = inner.get("values") if isinstance(inner, dict) else None
-            return [value_of(item, depth + 1) for item in items or ()]
+            return [value_of(item, depth + 1) for item in _values(inner)]
         if kind == "kvlistValue":
-            pairs = inner.get("values") if isinstance(inner, dict) else None
-            found = (pair for pair in pairs or () if isinstance(pair, dict))
-            return {str(pair.get("key")): value_of(pair.get("value"), depth + 1) for pair in found}
+            pairs = (pair for pair in _values(inner) if isinstance(pair, dict))
+            return {str(pair.get("key")): value_of(pair.get("value"), depth + 1) for pair in pairs}
     return None
+
+
+def _values(value: Any) -> list[Any]:
+    found = value.get("values") if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _bytes(text: str) -> bytes:
@@ -193,4 +199,4 @@ def _bytes(text: str) -> bytes:
         raise ValueError from error
 
 
-_CONVERT: dict[str, Callable[[Any], Any]] = {"intValue": int, "doubleValue": float, "bytesValue": _bytes}
+_CONVERT: dict[str, Callable[[Any], Any]] = {"intValue": _integer, "doubleValue": float, "bytesValue": _bytes}

@@ -101,7 +101,9 @@ class LazyAttributes(Mapping[str, Any]):
 
 def add_log(decoded: Decoded, name: Any, key: SpanKey, record: EventView, evaluation: EvaluationRecord) -> None:
     """Sort a log record in: evaluations are events, ``gen_ai.*`` records belong to their span."""
+    if not isinstance(name, str):
+        return
     if name in EVALUATION_EVENTS:
         decoded.evaluations.append(evaluation)
-    elif isinstance(name, str) and name.startswith("gen_ai.") and key[1]:
+    elif name.startswith("gen_ai.") and key[1]:
         decoded.logs.append((key, record))
