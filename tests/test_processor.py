@@ -189,6 +189,51 @@ def test_shutdown_stops_the_thread(posthog: LocalPostHog, processor_for: MakePro
     assert not [thread for thread in started if thread.is_alive()]
 
 
+@pytest.mark.parametrize("place", ["_traces.take", "_pipeline.run", "_delivery.put", "_handle"])
+def test_a_span_is_counted_wherever_it_is(
+    posthog: LocalPostHog, processor_for: MakeProcessor, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    processor, tracer = processor_for(posthog.url)
+    collector = processor.exporter.runtime.collector
+    holder, method = collector, place
+    if "." in place:
+        owner, _, method = place.partition(".")
+        holder = getattr(collector, owner)
+    original, seen = getattr(holder, method), list[int]()
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        result = original(*arguments, **named)
+        stats = processor.stats()
+        seen.append(stats.queued + stats.accepted)
+        return result
+
+    with tracer.start_as_current_span("chat", attributes=CHAT):
+        monkeypatch.setattr(holder, method, watched)
+    processor.force_flush()
+    assert seen
+    assert all(count >= 1 for count in seen)
+
+
+def test_a_span_that_moves_on_while_it_is_counted_is_not_missed(
+    posthog: LocalPostHog, processor_for: MakeProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor, tracer = processor_for(posthog.url)
+    call(tracer)
+    runtime = processor.exporter.runtime
+    monkeypatch.setattr(runtime.delivery, "stats", _then(runtime.delivery.stats, processor.force_flush))
+    stats = processor.stats()
+    assert stats.queued + stats.accepted >= 1
+
+
+def _then(first: Callable[[], Any], second: Callable[[], Any]) -> Callable[[], Any]:
+    def both() -> Any:
+        result = first()
+        second()
+        return result
+
+    return both
+
+
 def test_stats_are_those_of_the_exporter(posthog: LocalPostHog, processor_for: MakeProcessor) -> None:
     posthog.faults = [Fault.parse("402:times=1")]
     processor, tracer = processor_for(posthog.url)
