@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -405,6 +406,7 @@ def _parent_id(found: ReadableSpan | ContextSpan) -> int:
     return int(found.span.parent_span_id or "0", 16)
 
 
+_MOST_VALUES = 100_000  # that are looked at in one attribute
 _SCALARS = frozenset((int, float, bool, type(None)))
 
 
@@ -423,12 +425,20 @@ def size_of(span: ReadableSpan) -> int:
 
 
 def size_of_value(value: Any) -> int:
-    """Bytes of the texts in a value, about."""
-    if isinstance(value, (str, bytes)):
-        return len(value)
-    if isinstance(value, Mapping):
-        return sum(map(size_of_value, value.values()))
-    return sum(map(size_of_value, value)) if isinstance(value, (list, tuple)) else 0
+    """Bytes of the texts in a value, about; of a value that cannot be read, or holds itself, what is found."""
+    size, left = 0, [value]
+    for _ in range(_MOST_VALUES):
+        if not left:
+            break
+        value = left.pop()
+        with suppress(Exception):  # a foreign object that raises when it is read
+            if isinstance(value, (str, bytes)):
+                size += len(value)
+            elif isinstance(value, Mapping):
+                left += value.values()
+            elif isinstance(value, (list, tuple)):
+                left += value
+    return size
 
 
 def key_of(span: ReadableSpan) -> SpanKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -144,6 +145,17 @@ def test_a_span_that_cannot_be_read_does_not_stop_the_thread(
     call(tracer)
     assert processor.force_flush(timeout_millis=5000) is True
     assert len(posthog.events()) == 1
+
+
+def test_a_span_that_cannot_be_followed_is_counted(
+    posthog: LocalPostHog, processor_for: MakeProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor, tracer = processor_for(posthog.url)
+    with monkeypatch.context() as patched:
+        patched.setattr(processor.exporter.runtime.collector._traces, "end", Mock(side_effect=RuntimeError))
+        call(tracer)
+        processor.force_flush()
+    assert processor.stats().dropped == {"mapping_failed": 1}
 
 
 def test_shutdown_sends_what_is_queued(posthog: LocalPostHog, processor_for: MakeProcessor) -> None:
