@@ -76,6 +76,8 @@ def test_http_status_in_the_text(text: str, status: int | None) -> None:
         ({"error.type": "openai.AuthenticationError"}, 401),
         ({"error.type": "_OTHER"}, None),
         ({"http.response.status_code": 99999}, None),
+        ({"http.response.status_code": "²²²"}, None),
+        ({"http.response.status_code": "9" * 5000}, None),
     ],
 )
 def test_http_status_in_attributes(attributes: dict[str, Any], status: int | None) -> None:

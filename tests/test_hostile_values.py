@@ -9,9 +9,12 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_posthog import conventions
 from otel_posthog._spans import EventView, SpanView, view_of
+from otel_posthog._traces import Traces
 from tests.support import recordings
 from tests.support.events import events_of_views
 
@@ -112,6 +115,26 @@ def test_one_hostile_attribute_costs_its_property(reader: str, value: Any) -> No
         assert operation is not None
         if operation.is_call and view.attributes.get("gen_ai.request.model") and "model" not in name:
             assert operation.request_model or operation.response_model
+
+
+def test_an_index_of_any_length_is_one() -> None:
+    attributes = {"openinference.span.kind": "LLM"}
+    for place, role in (("9" * 5000, "assistant"), ("10", "user")):
+        message = f"llm.input_messages.{place}.message"
+        attributes |= {f"{message}.role": role, f"{message}.content": "x"}
+    operation = conventions.parse_span(replace(SPAN_OF_READER["openinference"], attributes=attributes))
+    assert operation is not None
+    assert [message.role for message in operation.input or ()] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_a_hostile_value_passes_the_collector(value: Any) -> None:
+    context = SpanContext(1, 2, False, TraceFlags(1))
+    span = ReadableSpan("chat", context, attributes={"gen_ai.operation.name": "chat", "x": value})
+    traces = Traces(10, 1024)
+    traces.end(span, True, 0.0)
+    (ready,) = traces.take(0.0, lambda trace_id: False)
+    assert ready.ended[0].span is span
 
 
 @relaxed

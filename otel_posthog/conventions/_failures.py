@@ -52,7 +52,7 @@ _STATUS_NAMES = ("http.response.status_code", "http.status_code", "error.code", 
 
 def http_status(value: object) -> int | None:
     """An HTTP status from a number or its digits."""
-    if isinstance(value, str) and value.strip().isdigit():
+    if isinstance(value, str) and len(value.strip()) == 3 and value.strip().isdecimal():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599 else None
 

@@ -33,8 +33,14 @@ def _lists(value: Json) -> Json:
     if not isinstance(value, dict):
         return value
     if value and all(key.isdigit() and key.isascii() for key in value):
-        return [_lists(value[key]) for key in sorted(value, key=int)]
+        return [_lists(value[key]) for key in sorted(value, key=_number)]
     return {key: _lists(item) for key, item in value.items()}
+
+
+def _number(digits: str) -> tuple[int, str]:
+    """Sorts digits as the numbers they are; ``int`` refuses more than 4,300 of them."""
+    digits = digits.lstrip("0")
+    return len(digits), digits
 
 
 def listed(value: Json) -> list[Json]:
