@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo local test bridge-tools test-lowest lint types bench bench-bridge bench-local bench-growth faults soak record screenshots docs clean
+.PHONY: install demo local test bridge-tools test-lowest lint types bench bench-bridge bench-local bench-growth faults fuzz soak record screenshots docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -66,9 +66,14 @@ bench-bridge: install
 faults: install
 	$(BIN)/python -m tests.faults
 
+# Mutated spans through the processor: make fuzz SPANS=1000000 SEED=1.
+fuzz: install
+	$(BIN)/python -W ignore -m tests.faults.fuzz $(or $(SPANS),100000) $(or $(SEED),1)
+
+# Twenty events a second to a flaky PostHog: make soak MINUTES=30.
 soak: install
 	$(BIN)/python -m pip install --quiet --group bench
-	$(BIN)/python -m tests.faults.soak
+	$(BIN)/python -W ignore -m tests.faults.soak $(or $(MINUTES),30)
 
 # Records what a real library writes today: make record NAME=openinference-openai. Without a name it lists them.
 record: install
