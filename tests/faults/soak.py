@@ -96,10 +96,13 @@ def work(
     tracer: Tracer, posthogs: list[PostHogProcess], processors: list[PostHogSpanProcessor], seconds: float
 ) -> tuple[int, list[Sample]]:
     """Five traces a second; how many spans, and a sample every ten seconds."""
-    own, sent, samples = psutil.Process(), burst(tracer, _WARM_UP), list[Sample]()
+    own, sent, samples = psutil.Process(), 0, list[Sample]()
+    while sent < _WARM_UP:
+        sent += burst(tracer, 50)
+        time.sleep(0.1)  # a burst of all would leave so much free memory behind that a leak could hide in it
     for processor in processors:
         processor.force_flush(120_000)
-    begun = time.monotonic()
+    begun, warm = time.monotonic(), sent
     is_away = False
     while (passed := time.monotonic() - begun) < seconds:
         sent += trace(tracer, sent)
@@ -113,7 +116,7 @@ def work(
             pending = " ".join(f"{processor.stats().pending:5d}" for processor in processors)
             print(f"{passed:6.0f} s {samples[-1].memory / 2**20:6.1f} MiB {samples[-1].files:3d} files "
                   f"{samples[-1].threads:3d} threads, pending {pending}", flush=True)  # fmt: skip
-        time.sleep(max(0.0, begun + (sent - _WARM_UP) / 20 - time.monotonic()))
+        time.sleep(max(0.0, begun + (sent - warm) / 20 - time.monotonic()))
     for posthog in posthogs:
         posthog.do("start")
     return sent, samples
