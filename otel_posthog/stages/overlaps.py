@@ -32,12 +32,14 @@ class OverlappingRecords:
 
     def _find(self, key: Key, inner: TracedSpan) -> TracedSpan | None:
         candidates: list[TracedSpan] = []
-        for scope, records in self._by_key.get(key, {}).items():
+        by_scope = self._by_key.get(key, {})
+        most = min(_MOST_CANDIDATES, 2 * _MOST_CANDIDATES // max(1, len(by_scope)))
+        for scope, records in by_scope.items():
             if scope == inner.span.scope_name:
                 continue
             while records and (records[-1].key in self._taken):
                 records.pop()
-            for outer in records[: -_MOST_CANDIDATES - 1 : -1]:
+            for outer in records[: -most - 1 : -1]:
                 if outer.key not in self._taken and self._is_same(outer, inner):
                     if key[0] not in ("any", "incomplete"):
                         return outer
@@ -49,14 +51,16 @@ class OverlappingRecords:
     def _is_same(self, outer: TracedSpan, inner: TracedSpan) -> bool:
         """Whether two instrumentations recorded one call: one inside the other's time, and nothing tells them apart."""
         one, two = outer.operation, inner.operation
-        if one is None or two is None or self._are_of_two_users(outer, inner):
+        if one is None or two is None:
             return False
-        if one.response_id and one.response_id == two.response_id and is_late_record(inner):
-            return True  # Logfire's record of a stream, after the Anthropic SDK's own
         begun = has_only_begun(outer)
-        if inner.span.start_unix_nano > outer.span.end_unix_nano and not begun:
+        is_inside = begun or max(inner.span.start_unix_nano, inner.span.end_unix_nano) <= outer.span.end_unix_nano
+        has_same_id = bool(one.response_id) and one.response_id == two.response_id
+        if not (is_inside or has_same_id) or self._are_of_two_users(outer, inner):
             return False
-        if inner.span.end_unix_nano > outer.span.end_unix_nano and not begun:
+        if has_same_id and is_late_record(inner):
+            return True  # Logfire's record of a stream, after the Anthropic SDK's own
+        if not is_inside:
             return False
         if one.response_id and two.response_id:
             if one.response_id == two.response_id:
