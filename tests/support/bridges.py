@@ -26,10 +26,17 @@ JSON = {"Content-Type": "application/json"}
 
 
 class BridgeInThread:
-    """``with BridgeInThread(posthog.url) as bridge: bridge.post("traces", body)``."""
+    """``with BridgeInThread(posthog.url) as bridge: bridge.post("traces", body)``. ``grpc_address`` is None without
+    ``grpc=True``."""
 
     def __init__(
-        self, host: str, *, window: Window | None = None, keys: Mapping[str, str] | None = None, **options: Any
+        self,
+        host: str,
+        *,
+        window: Window | None = None,
+        keys: Mapping[str, str] | None = None,
+        grpc: bool = False,
+        **options: Any,
     ):
         limits = {
             name: options.pop(name) for name in ("max_body_bytes", "max_held_bytes", "answer_within") if name in options
@@ -37,8 +44,15 @@ class BridgeInThread:
         self.default = Project(Settings(api_key="phc_test", host=host, **options), window or Window(0.3))
         others = {key: Project(Settings(api_key=key, host=its), Window(0.3)) for key, its in (keys or {}).items()}
         self.intake = Intake([self.default, *others.values()], **limits)
-        app = build_app(self.intake, Keys(self.default, others), Metrics(self.intake))
-        self._server = BridgeServer(app, self.intake, "127.0.0.1", 0)
+        allowed = Keys(self.default, others)
+        self.grpc_address = f"127.0.0.1:{free_port()}" if grpc else None
+        companion = None
+        if self.grpc_address is not None:
+            from otel_posthog.bridge._grpc import GrpcServer
+
+            companion = GrpcServer(self.intake, allowed, self.grpc_address)
+        app = build_app(self.intake, allowed, Metrics(self.intake))
+        self._server = BridgeServer(app, self.intake, "127.0.0.1", 0, companion=companion)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def __enter__(self) -> BridgeInThread:
