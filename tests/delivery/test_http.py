@@ -65,16 +65,23 @@ def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def received(connection: socket.socket) -> bytes:
-    """One request with a Content-Length."""
+    """One request with a Content-Length; ``ConnectionError`` once the client has closed."""
+
+    def more() -> bytes:
+        data = connection.recv(65536)
+        if not data:
+            raise ConnectionError
+        return data
+
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += more()
     head, _, body = data.partition(b"\r\n\r\n")
     length = int(
         next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")).split(b":")[1]
     )
     while len(body) < length:
-        body += connection.recv(65536)
+        body += more()
     return head
 
 
