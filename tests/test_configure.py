@@ -17,7 +17,7 @@ from otel_posthog import ConfigurationError, Reader, configure
 from otel_posthog._configure import EnvironmentSpanExporter, attach_processors
 from otel_posthog._model import Operation
 from otel_posthog.local import LocalPostHog
-from tests.support.processes import run_python
+from tests.support.processes import NO_INSTRUMENTATION, run_python
 from tests.support.spans import CHAT
 
 if "event_name" not in inspect.signature(LogRecord).parameters:
@@ -327,6 +327,7 @@ def instrumented(posthog: LocalPostHog, code: str, **env: str) -> tuple[str, str
         "OTEL_TRACES_EXPORTER": "posthog",
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
+        **NO_INSTRUMENTATION,
         **env,
     }
     done = run_python(code, variables, launcher="opentelemetry-instrument")

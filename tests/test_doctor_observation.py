@@ -14,6 +14,7 @@ from otel_posthog.doctor import observation
 from otel_posthog.doctor._report import Line, Setup
 from otel_posthog.doctor.configuration import load_settings
 from otel_posthog.local import LocalPostHog
+from tests.support.processes import NO_INSTRUMENTATION
 
 CALL = """
 from opentelemetry import trace
@@ -25,7 +26,12 @@ def call(tracer=tracer, **attributes):
 """
 CONFIGURE = "import otel_posthog\nhandle = otel_posthog.configure()\n"
 TEXT = """**{"gen_ai.input.messages": '[{"role": "user", "parts": [{"type": "text", "content": "hi"}]}]'}"""
-ZERO_CODE = {"OTEL_TRACES_EXPORTER": "posthog", "OTEL_LOGS_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
+ZERO_CODE = {
+    "OTEL_TRACES_EXPORTER": "posthog",
+    "OTEL_LOGS_EXPORTER": "none",
+    "OTEL_METRICS_EXPORTER": "none",
+    **NO_INSTRUMENTATION,
+}
 
 
 def observe(posthog: LocalPostHog, *command: str, **environ: str) -> list[str]:

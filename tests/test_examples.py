@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_posthog.local import LocalPostHog
-from tests.support.processes import run_python
+from tests.support.processes import ONLY_OPENAI, run_python
 
 pytest.importorskip("opentelemetry.instrumentation.openai_v2")
 pytest.importorskip("openinference.instrumentation.anthropic")
@@ -53,7 +53,7 @@ def test_openai_official(posthog: LocalPostHog, environment: dict[str, str]) -> 
 def test_zero_code(posthog: LocalPostHog, environment: dict[str, str]) -> None:
     settings = {"OTEL_TRACES_EXPORTER": "posthog", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
     content = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"}
-    run("zero_code", {**environment, **settings, **content}, launcher="opentelemetry-instrument")
+    run("zero_code", {**environment, **settings, **content, **ONLY_OPENAI}, launcher="opentelemetry-instrument")
     # Two instrumentations of OpenAI are installed here, and both are set up: it is still one call.
     calls = [event for event in posthog.events() if event["event"] == "$ai_generation"]
     assert len(calls) == 1

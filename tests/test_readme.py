@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otel_posthog.local import LocalPostHog
-from tests.support.processes import run_python
+from tests.support.processes import ONLY_OPENAI, run_python
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 CONSOLE = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
@@ -42,9 +42,8 @@ def test_the_variables_of_the_first_way_are_enough(posthog: LocalPostHog) -> Non
     app = "import runpy; runpy.run_module('examples.zero_code', run_name='__main__')"
     with FakeLLM() as llm:
         local = {"POSTHOG_HOST": posthog.url, "OPENAI_BASE_URL": llm.url, "OPENAI_API_KEY": "any"}
-        done = run_python(
-            app, {**variables, "POSTHOG_API_KEY": "phc_readme", **local}, launcher="opentelemetry-instrument"
-        )
+        environment = {**variables, "POSTHOG_API_KEY": "phc_readme", **local, **ONLY_OPENAI}
+        done = run_python(app, environment, launcher="opentelemetry-instrument")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     calls = [event for event in posthog.events() if event["event"] == "$ai_generation"]
