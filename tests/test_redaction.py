@@ -15,7 +15,7 @@ from otel_posthog._spans import EventView, view_of
 from otel_posthog._trace import NOBODY, EvaluationRecord, Place
 from otel_posthog.conventions._parts import parts_of
 from otel_posthog.delivery import encode
-from otel_posthog.events import Event, EventOptions, build_event
+from otel_posthog.events import EventOptions, build_event
 from otel_posthog.events.evaluations import build_evaluation
 from otel_posthog.events.media import may_hold_media
 from otel_posthog.events.privacy import Privacy
@@ -371,15 +371,3 @@ def test_media_of_any_length_in_what_a_tool_answered_are_replaced(holder: dict[s
 )
 def test_what_is_no_media_stays(value: Any) -> None:
     assert sent_state(value) == value
-
-
-@pytest.mark.parametrize(
-    "unit",
-    ["a", "a.", "1 ", "A" * 1000 + " ", "data:a/a;base64", "data:a/a;base64,", "data:a/a,<", "data:,", "a\n",
-     ("A" * 76 + "\n") * 8 + "!\n", "A" * 60 + "\n" + " " * 2000, "\\n", "%41"],
-)  # fmt: skip
-def test_a_million_hostile_characters_take_no_time(unit: str) -> None:
-    hostile = (unit * 1_000_000)[:1_000_000]  # the test's own time limit is the bound
-    state = {"text": hostile, "type": "odd", "data": hostile + " " * 1_000_000 + "!"}
-    event = Event("$ai_span", "uuid", "ada", "now", {"$ai_input_state": state, "$ai_output_state": hostile})
-    Privacy(["email", "card", "phone", "key"], 0).clean(event)
