@@ -23,7 +23,7 @@ SOON = 5.0  # seconds
 def app(posthog: LocalPostHog) -> Iterator[Handle]:
     handle = configure("phc_key", posthog.url, tracer_provider=TracerProvider(shutdown_on_exit=False))
     yield handle
-    handle.shutdown()
+    handle.shutdown(500)
 
 
 def call_model(app: Handle) -> None:
