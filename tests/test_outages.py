@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -134,24 +133,6 @@ def test_the_queue_is_bounded_in_bytes(posthog: LocalPostHog, app_for: MakeApp) 
     stats = processor.stats()
     assert stats.dropped == {"queue_full": 100 - stats.pending}
     assert 1 <= stats.pending <= 10
-
-
-def test_a_key_that_is_refused_for_a_while_costs_no_event_and_is_logged_once(
-    posthog: LocalPostHog, app_for: MakeApp, caplog: pytest.LogCaptureFixture
-) -> None:
-    posthog.faults = [Fault.parse("401:times=1")]
-    processor, tracer = app_for(posthog)
-    for _ in range(3):
-        call(tracer)
-        processor.force_flush(100)
-    assert processor.force_flush(20_000) is True
-    assert len(posthog.events()) == 3
-    assert processor.stats().dropped == {}
-    (record, recovered) = caplog.records
-    assert record.levelno == logging.ERROR
-    assert "does not accept this project API key" in record.getMessage()
-    assert "accepts events again" in recovered.getMessage()
-    assert "phc_test" not in caplog.text
 
 
 # --- flush and shutdown

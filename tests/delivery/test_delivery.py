@@ -839,6 +839,21 @@ def test_an_outage_is_logged_once_a_minute_and_its_end_once(post: MakePost, capl
     ]
 
 
+def test_a_key_that_is_refused_for_a_while_is_logged_once_and_costs_no_event(
+    post: MakePost, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = post(always(status(401)))
+    assert one.send(encoded(2), timeout=50) is False
+    one.transport.answer = ok
+    assert one.send(encoded(1)) is True
+    assert (one.stats.delivered, one.stats.dropped) == (3, {})
+    refused, recovered = caplog.records
+    assert refused.levelname == "ERROR"
+    assert "does not accept this project API key" in refused.getMessage()
+    assert recovered.getMessage() == "https://posthog.example/i/v0/ai/batch/ accepts events again"
+    assert KEY not in caplog.text
+
+
 def test_a_single_failure_is_not_logged(post: MakePost, caplog: pytest.LogCaptureFixture) -> None:
     post(first(1, status(503))).send(encoded())
     assert caplog.messages == []
