@@ -7,9 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,12 @@ from tests.support.llm.drive_responses import response_calls
 from tests.support.llm.scenarios import count_tokens, scenario_for
 from tests.support.llm.steps import Call, Seen, Step, expected
 
+pytestmark = [
+    pytest.mark.xdist_group("llm"),  # in one worker: each would import the clients
+    pytest.mark.filterwarnings("ignore:The model .* is deprecated:DeprecationWarning"),
+]
+
+Make = Callable[[str, str], Seen]
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 CLIENTS = {"openai": "openai", "anthropic": "anthropic", "google-genai": "google.genai"}
 ERRORS = {
@@ -74,12 +79,20 @@ def openai_client(llm: FakeLLM) -> Iterator[Any]:
         yield client
 
 
-def make(llm: FakeLLM, api: str, name: str) -> Seen:
-    """Make the call of that name; skipped without its client."""
-    (step,) = (step for step in STEPS[api] if step.name == name)
-    pytest.importorskip(CLIENTS[step.provider])
-    with CALLS[api](llm.url) as call:
-        return call(step)
+@pytest.fixture(scope="module")
+def make(llm: FakeLLM) -> Iterator[Make]:
+    """Makes the call of that name, by one client for each API; skipped without it."""
+    with ExitStack() as clients:
+        calls: dict[str, Call] = {}
+
+        def make(api: str, name: str) -> Seen:
+            (step,) = (step for step in STEPS[api] if step.name == name)
+            pytest.importorskip(CLIENTS[step.provider])
+            if api not in calls:
+                calls[api] = clients.enter_context(CALLS[api](llm.url))
+            return calls[api](step)
+
+        yield make
 
 
 def is_plain(step: Step) -> bool:
@@ -93,8 +106,8 @@ IDS = [f"{api}-{step.name}" for api, step in ANSWERED]
 
 
 @pytest.mark.parametrize(("api", "step"), ANSWERED, ids=IDS)
-def test_the_app_sees_what_the_script_says(llm: FakeLLM, api: str, step: Step) -> None:
-    assert make(llm, api, step.name) == expected(step)
+def test_the_app_sees_what_the_script_says(make: Make, api: str, step: Step) -> None:
+    assert make(api, step.name) == expected(step)
 
 
 @pytest.mark.parametrize(
@@ -116,39 +129,39 @@ def test_the_app_sees_what_the_script_says(llm: FakeLLM, api: str, step: Step) -
     ],
 )
 def test_errors_raise_the_class_of_their_status(
-    llm: FakeLLM, api: str, name: str, error: str, status: int | None
+    make: Make, api: str, name: str, error: str, status: int | None
 ) -> None:
     errors = pytest.importorskip(ERRORS[api])
     with pytest.raises(getattr(errors, error)) as raised:
-        make(llm, api, name)
+        make(api, name)
     told = getattr(raised.value, "status_code", getattr(raised.value, "code", None))
     assert told == status
 
 
-def test_a_stream_that_is_left_early_gives_half_an_answer_and_no_usage(llm: FakeLLM) -> None:
-    seen = make(llm, "chat", "stream_break")
+def test_a_stream_that_is_left_early_gives_half_an_answer_and_no_usage(make: Make) -> None:
+    seen = make("chat", "stream_break")
     begun = "one two three four five six seven eight nine ten eleven twelve "
     assert seen == Seen(answers=(begun,))
 
 
-def test_anthropic_counts_no_output_in_a_stream_that_is_left_early(llm: FakeLLM) -> None:
-    seen = make(llm, "anthropic", "stream_break")
+def test_anthropic_counts_no_output_in_a_stream_that_is_left_early(make: Make) -> None:
+    seen = make("anthropic", "stream_break")
     assert seen.answers[0].endswith("fifteen sixteen ")
     assert seen.finish is None
     assert seen.usage is not None
     assert (seen.usage.input, seen.usage.output) == (17, 1)
 
 
-def test_embeddings_come_with_their_tokens(llm: FakeLLM) -> None:
-    seen = make(llm, "embeddings", "embed")
+def test_embeddings_come_with_their_tokens(make: Make) -> None:
+    seen = make("embeddings", "embed")
     assert seen.usage == BY_NAME["embed"].usage
     first, second = seen.vectors
     assert first == pytest.approx([0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08])
     assert second[7] == pytest.approx(0.16)
 
 
-def test_gemini_embeds_each_text(llm: FakeLLM) -> None:
-    seen = make(llm, "gemini", "embed")
+def test_gemini_embeds_each_text(make: Make) -> None:
+    seen = make("gemini", "embed")
     assert [len(vector) for vector in seen.vectors] == [3072, 3072]
 
 
@@ -312,11 +325,11 @@ def test_a_missing_parameter_is_a_bad_request(openai_client: Any) -> None:
 def test_retries_do_not_wait(llm: FakeLLM, openai_client: Any) -> None:
     openai = pytest.importorskip("openai")
     messages = [{"role": "user", "content": BY_NAME["err429"].user}]
-    before, start = len(llm.requests), time.monotonic()
-    with pytest.raises(openai.RateLimitError):
+    before = len(llm.requests)
+    with pytest.raises(openai.RateLimitError) as raised:
         openai_client.chat.completions.create(model="gpt-4o", messages=messages)
     assert len(llm.requests) - before == 3
-    assert time.monotonic() - start < 1
+    assert raised.value.response.headers["retry-after-ms"] == "1"
 
 
 # The server
@@ -378,11 +391,9 @@ def test_requests_are_kept_in_their_order() -> None:
     ]
 
 
-def test_a_start_takes_no_time_and_a_stop_frees_the_port() -> None:
+def test_a_stop_frees_the_port() -> None:
     llm = FakeLLM()
-    start = time.monotonic()
     llm.start()
-    assert time.monotonic() - start < 0.3
     port = int(llm.url.rpartition(":")[2])
     llm.stop()
     with pytest.raises(ConnectionRefusedError):

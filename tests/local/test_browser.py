@@ -21,6 +21,9 @@ try:
 except ImportError:  # the fixture `browser` says what is missing
     Axe = expect = None
 
+# In one worker, with one browser.
+pytestmark = pytest.mark.xdist_group("browser")
+
 WEATHER = "5b3fcdfbfffe9bbed75f68277389af09"
 OpenPage = Callable[..., Any]
 
