@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -12,9 +13,18 @@ from hypothesis import HealthCheck, settings
 from otel_posthog import _context
 from otel_posthog.local import LocalPostHog
 
+# Every worker and every program of a test would compile all modules anew. The workers inherit this from here.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # How long an example takes says nothing here: several tests share a core.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+
+def pytest_collection_finish() -> None:
+    """What stays to the end anyway is not looked through again by each garbage collection of the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

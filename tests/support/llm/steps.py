@@ -102,6 +102,8 @@ def run(
     wanted = None if names is None else set(names)
     chosen = [step for step in steps if wanted is None or step.name in wanted]
     span_ids = finished_span_ids or (lambda: ())
+    gc.collect()
+    gc.freeze()  # a client is a hundred thousand objects, and each call collects
     return [_record(i, step, call, span_ids) for i, step in enumerate(chosen)]
 
 
