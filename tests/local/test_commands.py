@@ -389,18 +389,10 @@ def test_tail_prints_what_arrives_from_another_process(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     with LocalPostHog(database=path) as posthog:
         send(posthog.url, failed_call(1_790_000_000.0))
-        command = [
-            sys.executable,
-            "-u",
-            "-m",
-            "otel_posthog.cli",
-            "local",
-            "tail",
-            "--last",
-            "1",
-            "--database",
-            str(path),
-        ]
+        # Where the tests run in the background of a shell, their programs ignore SIGINT.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += "from otel_posthog.cli import main; main()"
+        command = [sys.executable, "-u", "-c", code, "local", "tail", "--last", "1", "--database", str(path)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
         try:
             assert process.stdout is not None
