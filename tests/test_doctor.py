@@ -20,6 +20,7 @@ from otel_posthog.doctor._report import Check, Line, Setup
 from otel_posthog.doctor.command import OFFLINE, ONLINE, run, summary
 from otel_posthog.local import LocalPostHog
 from otel_posthog.settings import Settings
+from tests.support.ports import free_port
 
 KEY = "phc_test"
 
@@ -383,8 +384,7 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_port_that_is_closed() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     assert lines(network.check_connection, {"POSTHOG_HOST": f"http://127.0.0.1:{port}"}) == [
         f"✗ Cannot reach 127.0.0.1 port {port}: Connection refused.\n"
         "    → open the firewall for it, or set HTTPS_PROXY or POSTHOG_PROXY"

@@ -10,8 +10,9 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from otel_posthog.local import LocalPostHog
-from tests.support.bridges import BridgeProcess, free_port, wait_until
+from tests.support.bridges import BridgeProcess, wait_until
 from tests.support.made import made_span
+from tests.support.ports import free_port
 from tests.support.spans import CHAT
 
 BATCHES, SPANS = 40, 10

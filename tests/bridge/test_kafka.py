@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from otel_posthog.local import LocalPostHog
-from tests.support.bridges import free_port, wait_until
+from tests.support.bridges import wait_until
 from tests.support.made import made_span
 from tests.support.otlp import as_json, traces_request
+from tests.support.ports import free_port
 from tests.support.spans import CHAT
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from otel_posthog.delivery.http import RequestsTransport
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.faults import Fault
 from tests.support.captured import KEY, encoded, encoded_of_size, made_event, uuids
+from tests.support.ports import free_port
 from tests.support.processes import run_python
 from tests.support.scripted import Answer, ScriptedServer
 
@@ -367,10 +368,8 @@ def test_a_host_that_no_request_can_name_is_no_exception(transport: RequestsTran
 
 
 def test_nobody_listens(transport: RequestsTransport) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     with pytest.raises(TransportError) as caught:
-        transport.send(request_to(f"http://127.0.0.1:{port}"))
+        transport.send(request_to(f"http://127.0.0.1:{free_port()}"))
     assert (caught.value.kind, caught.value.reason) == ("retry", "connection")
 
 

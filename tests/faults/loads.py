@@ -19,6 +19,7 @@ from opentelemetry.trace import Tracer
 from otel_posthog import PostHogSpanProcessor, Stats
 from otel_posthog.local import LocalPostHog
 from tests.faults.modes import Mode
+from tests.support.ports import free_port
 from tests.support.spans import CHAT
 
 KEY = "phc_test"
@@ -85,7 +86,7 @@ LOADS: dict[str, Callable[[Tracer, int], int]] = {
 def run(mode: Mode, load: Callable[[Tracer, int], int], scale: Scale) -> Result:
     """A load in this process, and a flush at its end."""
     options = {"max_queue_size": 10 * scale.spans, "max_memory_bytes": 2**31, **dict(mode.options)}
-    with LocalPostHog(faults=mode.faults) as posthog:
+    with LocalPostHog(free_port(), faults=mode.faults) as posthog:
         host = posthog.url  # which it has not while it is away
         with mode.disturb(posthog, scale.seconds):
             sent, stats = _loaded(load, scale, host, options)

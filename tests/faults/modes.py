@@ -25,8 +25,6 @@ def _nothing(posthog: LocalPostHog, seconds: float) -> AbstractContextManager[An
 @contextmanager
 def _restarts(posthog: LocalPostHog, seconds: float) -> Iterator[None]:
     """Away for a while, twice."""
-    port = int(posthog.url.rpartition(":")[2])
-    posthog._port = port
 
     def restart() -> None:
         for _ in range(2):
@@ -44,7 +42,6 @@ def _restarts(posthog: LocalPostHog, seconds: float) -> Iterator[None]:
 @contextmanager
 def _outage(posthog: LocalPostHog, seconds: float) -> Iterator[None]:
     """No connection for ``seconds`` from the start."""
-    posthog._port = int(posthog.url.rpartition(":")[2])
     posthog.stop()
 
     def return_later() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import requests
 
 from otel_posthog.local import LocalPostHog
 from tests.live.test_workers import SETUP, run, sent_by
+from tests.support.ports import free_port
 
 
 @contextmanager
@@ -34,12 +34,6 @@ def running(posthog: LocalPostHog, folder: Path, code: str, *command: str) -> It
         process.wait(10)
         assert process.stdout is not None
         process.stdout.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def wait_for(url: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import requests
 
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.faults import Fault
+from tests.support.ports import free_port
 from tests.support.processes import run_python
 
 SETUP = """
@@ -149,8 +149,7 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 """)  # fmt: skip
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--workers", "3", "--bind", f"127.0.0.1:{port}", *options, "served"]
     environ = os.environ | {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url}
     server = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.DEVNULL)

@@ -35,6 +35,7 @@ from tests.support.llm.drive_openai import chat_calls, embedding_calls
 from tests.support.llm.drive_responses import response_calls
 from tests.support.llm.scenarios import count_tokens, scenario_for
 from tests.support.llm.steps import Call, Seen, Step, expected
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.xdist_group("llm"),  # in one worker: each would import the clients
@@ -392,7 +393,7 @@ def test_requests_are_kept_in_their_order() -> None:
 
 
 def test_a_stop_frees_the_port() -> None:
-    llm = FakeLLM()
+    llm = FakeLLM(free_port())
     llm.start()
     port = int(llm.url.rpartition(":")[2])
     llm.stop()

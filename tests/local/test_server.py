@@ -20,6 +20,7 @@ import requests
 from otel_posthog.local import LocalPostHog
 from otel_posthog.local.faults import Fault
 from otel_posthog.local.store import StoredEvent
+from tests.support.ports import free_port
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -183,15 +184,16 @@ def test_url_before_start_says_what_to_do() -> None:
         _ = LocalPostHog().url
 
 
-def test_a_stopped_server_frees_its_port_and_can_start_again(posthog: LocalPostHog) -> None:
-    address = urlsplit(posthog.url)
-    posthog.stop()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((address.hostname, address.port), timeout=5)
-    with LocalPostHog(port=address.port or 0) as again:
-        assert again.url == f"http://127.0.0.1:{address.port}"
-    posthog.start()
-    assert post(posthog).status_code == 200
+def test_a_stopped_server_frees_its_port_and_can_start_again() -> None:
+    port = free_port()
+    with LocalPostHog(port) as posthog:
+        posthog.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+        with LocalPostHog(port) as again:
+            assert again.url == f"http://127.0.0.1:{port}"
+        posthog.start()
+        assert post(posthog).status_code == 200
 
 
 # Faults

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from otel_posthog.bridge._metrics import Metrics
 from otel_posthog.bridge._project import Project, Window
 from otel_posthog.bridge._server import BridgeServer, Keys, build_app
 from otel_posthog.settings import Settings
+from tests.support.ports import free_port
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
@@ -124,13 +124,6 @@ class BridgeProcess:
             return requests.get(f"{self.url}/readyz", timeout=1).status_code == 200
         except requests.ConnectionError:
             return False
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 10) -> None:
