@@ -11,7 +11,9 @@ from otel_posthog.conventions._attributes import to_id
 from otel_posthog.conventions._placeholders import is_placeholder
 
 # In order of precedence. user.id: semantic conventions, "User attributes"; enduser.id is its older name.
-USER_ATTRIBUTES = (*posthog.USER, "user.id", "enduser.id", "litellm.end_user.id")
+# The last ones: the user that a request to the provider names.
+USER_ATTRIBUTES = (*posthog.USER, "user.id", "enduser.id", "litellm.end_user.id", "langwatch.user.id", "gen_ai.user.id",
+                   "gen_ai.request.user", "gen_ai.user", "llm.user")  # fmt: skip
 SESSION_ATTRIBUTES = (
     *posthog.SESSION,
     "session.id",
@@ -19,6 +21,7 @@ SESSION_ATTRIBUTES = (
     "gen_ai.conversation.id",
     "conversation.id",  # Pipecat
     "gcp.vertex.agent.session_id",
+    "langwatch.thread.id",
 )
 
 # Prefixes of attributes that an app names itself: Laminar 0.8, Mastra 1.71, Traceloop.

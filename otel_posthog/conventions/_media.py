@@ -19,6 +19,7 @@ def media(modality: str) -> Callable[[JsonObject], Part | None]:
 
     def read(part: JsonObject) -> Part | None:
         found = Media(str(part.get("modality") or modality))
+        transcript = None
         for layer in _layers(part):
             if isinstance(layer, str):
                 _take_source(found, layer)
@@ -29,6 +30,7 @@ def media(modality: str) -> Callable[[JsonObject], Part | None]:
             if found.mime_type is None and isinstance(layer.get("format"), str):
                 found.mime_type = f"{found.modality}/{layer['format']}"
             found.file_id = found.file_id or string(layer.get("file_id"))
+            transcript = transcript or string(layer.get("transcript"))
             found.filename = found.filename or string(first(layer, "filename", "title"))
             source = _encoded(
                 first(layer, "url", "uri", "fileUri", "file_uri", "data", "bytes", "content", "file_data")
@@ -38,6 +40,8 @@ def media(modality: str) -> Callable[[JsonObject], Part | None]:
         if not (found.url or found.data or found.file_id):
             return None if _has_empty_source(part) else Other(part)
         found.extra = {k: v for k, v in part.items() if k not in _KNOWN_MEDIA_KEYS and v is not None}
+        if transcript:
+            found.extra["transcript"] = transcript
         return found
 
     return read

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from otel_posthog._model import Json, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from otel_posthog._model import Json, Media, Other, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from otel_posthog.conventions._attributes import ConversionError
 from otel_posthog.conventions._json import JsonObject, first, loads, string
 from otel_posthog.conventions._media import media
@@ -20,6 +20,11 @@ from otel_posthog.conventions._reprs import parse_literal
 
 def decoded(arguments: Json) -> Json:
     """Tool arguments, decoded from JSON; incomplete JSON (a broken stream) stays a string."""
+    if isinstance(arguments, str) and arguments[:2] in ('"{', '"['):  # encoded twice (OpenInference for Agno 0.1)
+        try:
+            arguments = loads(arguments)
+        except ValueError:
+            return arguments
     if isinstance(arguments, str) and arguments[:1] in ("{", "["):
         try:
             return loads(arguments)
@@ -300,7 +305,7 @@ def parts_of(content: Json) -> list[Part]:
         content = content["parts"]
     if type(content) is list and len(content) == 1:
         part = part_of(content[0])
-        return [] if part is None else [part]
+        return [] if part is None else _with_transcript(part) if type(part) is Media else [part]
     parts: list[Part] = []
     for item in content if isinstance(content, (list, tuple)) else (content,):
         if type(item) is dict and item.get("type") == "input_json_delta":
@@ -312,6 +317,14 @@ def parts_of(content: Json) -> list[Part]:
             if same is not None:  # OpenLLMetry's LangChain writes a call as text and as a call
                 same.arguments = same.arguments or part.arguments
                 continue
-        if part is not None:
+        if type(part) is Media:
+            parts += _with_transcript(part)
+        elif part is not None:
             parts.append(part)
     return parts
+
+
+def _with_transcript(media: Media) -> list[Part]:
+    """Audio after the text of what is said in it, if that is known."""
+    transcript = media.extra.pop("transcript", None)
+    return [Text(transcript), media] if transcript else [media]

@@ -27,6 +27,7 @@ KINDS: dict[str, Kind] = {
     "chat": "generation",
     "text_completion": "generation",
     "generate_content": "generation",
+    "generate_live_content": "generation",
     "completion": "generation",  # OpenLLMetry llm.request.type
     "acompletion": "generation",  # LiteLLM
     "responses": "generation",
@@ -43,6 +44,8 @@ KINDS: dict[str, Kind] = {
     "invoke_workflow": "chain",
     "execute_task": "chain",
     "agent_step": "chain",  # AI SDK 7
+    "plan": "chain",
+    "search_memory": "retrieval",
     "retrieval": "retrieval",
     "retrieve": "retrieval",
     "vectordb": "retrieval",
@@ -60,7 +63,7 @@ PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
                              "gen_ai.request.max_completion_tokens")),
     ("frequency_penalty", to_number, ("gen_ai.request.frequency_penalty", "llm.frequency_penalty")),
     ("presence_penalty", to_number, ("gen_ai.request.presence_penalty", "llm.presence_penalty")),
-    ("repetition_penalty", to_number, ("gen_ai.request.repetition_penalty",)),
+    ("repetition_penalty", to_number, ("gen_ai.request.repetition_penalty", "llm.request.repetition_penalty")),
     ("seed", to_int, ("gen_ai.request.seed", "gen_ai.openai.request.seed")),
     ("stop", to_str_list, ("gen_ai.request.stop_sequences", "llm.chat.stop_sequences")),
     ("n", to_int, ("gen_ai.request.choice.count", "gen_ai.request.n")),
@@ -70,15 +73,22 @@ PARAMETERS: tuple[tuple[str, Callable[[Any], Any], tuple[str, ...]], ...] = (
     ("response_format", parse_json, ("gen_ai.openai.request.response_format", "gen_ai.request.response_format",
                                 "gen_ai.request.structured_output_schema")),
     ("reasoning_effort", to_str, ("gen_ai.request.reasoning_effort", "gen_ai.openai.request.reasoning_effort",
-                                "gen_ai.request.reasoning.effort", "gen_ai.request.reasoning.level")),
+                                "gen_ai.request.reasoning.effort", "gen_ai.request.reasoning.level",
+                                "llm.request.reasoning_effort")),
+    ("reasoning_summary", to_str, ("gen_ai.request.reasoning_summary",)),
     ("service_tier", to_str, ("gen_ai.openai.request.service_tier", "openai.request.service_tier")),
     ("tool_choice", parse_json, ("gen_ai.request.tool_choice",)),
 )  # fmt: skip
 
-# Messages and tools. After the conventions' own names: semconv 1.27, Sentry's AI spans, embeddings of Langtrace.
+# Messages and tools. After the conventions' own names: semconv 1.27, Sentry's AI spans, embeddings of Langtrace,
+# Cloudflare's AI Gateway.
 INPUTS = ("gen_ai.input.messages", "gen_ai.prompt", "gen_ai.request.messages", "gen_ai.embeddings.input",
-          "gen_ai.request.embedding_inputs")  # fmt: skip
-OUTPUTS = ("gen_ai.output.messages", "gen_ai.completion", "gen_ai.response.text")
+          "gen_ai.request.embedding_inputs", "gen_ai.prompt_json")  # fmt: skip
+OUTPUTS = ("gen_ai.output.messages", "gen_ai.completion", "gen_ai.response.text", "gen_ai.completion_json")
+PROVIDERS = ("gen_ai.provider.name", "gen_ai.system", "gen_ai.model.provider")
+FINISH_REASONS = ("gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "gen_ai.response.stop_reason",
+                  "anthropic.message.stop_reason", "llm.response.finish_reason",
+                  "llm.response.stop_reason")  # fmt: skip
 # Seconds to the first chunk; the last: AgentOps.
 FIRST_TOKEN = ("gen_ai.response.time_to_first_chunk", "gen_ai.response.time_to_first_token",
                "gen_ai.client.operation.time_to_first_chunk", "gen_ai.streaming.time_to_first_token")  # fmt: skip
@@ -96,7 +106,16 @@ ACTORS: dict[Kind, str] = {"tool": "gen_ai.tool.name", "agent": "gen_ai.agent.na
 COST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input", ("gen_ai.cost.input_cost", "gen_ai.usage.cost.input", "gen_ai.usage.input_cost")),
     ("output", ("gen_ai.cost.output_cost", "gen_ai.usage.cost.output", "gen_ai.usage.output_cost")),
-    ("total", ("operation.cost", "gen_ai.cost.total_cost", "gen_ai.usage.cost", "gen_ai.usage.cost.total")),
+    (
+        "total",
+        (
+            "operation.cost",
+            "gen_ai.cost.total_cost",
+            "gen_ai.usage.cost",
+            "gen_ai.usage.cost.total",
+            "gen_ai.usage.total_cost",
+        ),
+    ),
 )
 
 # field of the operation -> attributes, without those that depend on others.

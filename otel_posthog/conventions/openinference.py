@@ -54,6 +54,7 @@ KINDS: dict[str, Kind] = {
     "GUARDRAIL": "guardrail",
     "EVALUATOR": "evaluation",
     "PROMPT": "prompt",
+    "DECISION": "generation",
 }
 
 COST: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -127,12 +128,18 @@ def _read_first_token(operation: Operation, span: SpanView) -> None:
 
 
 def _read_call(operation: Operation, attributes: Attributes) -> None:
-    for name in ("llm.provider", "llm.system"):
+    for name in ("llm.provider", "decision.provider", "llm.system", "decision.system"):
         set_provider(operation, attributes.take(to_str, name))
     operation.response_model = attributes.take(
-        to_str, "llm.response.model_name", "llm.model_name", "embedding.model_name", "reranker.model_name"
+        to_str,
+        "llm.response.model_name",
+        "decision.response.model_name",
+        "llm.model_name",
+        "decision.model_name",
+        "embedding.model_name",
+        "reranker.model_name",
     )
-    operation.request_model = attributes.take(to_str, "llm.request.model_name")
+    operation.request_model = attributes.take(to_str, "llm.request.model_name", "decision.request.model_name")
     parameters = attributes.take(to_structure, "llm.invocation_parameters", "embedding.invocation_parameters")
     if isinstance(parameters, dict):
         operation.tools = tools_of(tools_in(parameters))
@@ -157,7 +164,7 @@ def _definition(flattened: Json) -> Json:
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
-    operation.usage = take_usage(attributes, ("llm.token_count.",))
+    operation.usage = take_usage(attributes, ("llm.token_count.", "decision.token_count."))
     amounts = {field: attributes.take(to_number, *names) for field, names in COST}
     if any(amount is not None for amount in amounts.values()):
         operation.cost = Cost(**amounts)

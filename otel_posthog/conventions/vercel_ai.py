@@ -34,6 +34,9 @@ from otel_posthog.conventions._usage import take_usage, usage_of
 
 # What the app says of the call: metadata until version 6, context since version 7.
 _METADATA = ("ai.telemetry.metadata.", "ai.settings.context.")
+_USER_KEYS = ("userId", "user_id", "user.id")
+_SESSION_KEYS = ("sessionId", "session_id", "session.id", "threadId", "thread_id", "conversationId", "conversation_id",
+                 "chatId", "chat_id")  # fmt: skip
 
 # Version 7's spans, which the GenAI conventions name: by their scope, else by what stands beside those conventions.
 _SCOPE_7 = "gen_ai"
@@ -160,9 +163,9 @@ def _read_metadata(operation: Operation, attributes: Attributes) -> None:
         if key in ("posthog_distinct_id", "$ai_session_id"):
             continue  # read with every convention's user and session
         value = attributes.left.pop(name)
-        if key in ("userId", "user_id") and operation.user is None:
+        if key in _USER_KEYS and operation.user is None:
             operation.user = str(value)
-        elif key in ("sessionId", "session_id", "threadId") and operation.session is None:
+        elif key in _SESSION_KEYS and operation.session is None:
             operation.session = str(value)
         elif key == "tags":
             operation.tags = attributes_tags(value)
