@@ -10,12 +10,14 @@ from opentelemetry.sdk.trace import ReadableSpan
 from otel_posthog._model import Operation
 from otel_posthog._spans import SpanView, view_of
 from otel_posthog.conventions import (
+    braintrust,
     generic,
     genkit,
     google_adk,
     haystack,
     langfuse,
     langsmith,
+    langwatch,
     litellm,
     llama_index,
     mastra,
@@ -23,12 +25,14 @@ from otel_posthog.conventions import (
     mlflow,
     openinference,
     openllmetry,
+    openrouter,
     pipecat,
     posthog,
     pydantic_ai,
     semconv,
     traceai,
     vercel_ai,
+    voltagent,
 )
 from otel_posthog.conventions._attributes import Attributes, ConversionError
 from otel_posthog.conventions._calls import is_failed_call_without_attributes
@@ -88,10 +92,14 @@ READERS: tuple[Reader, ...] = (
     Reader("langfuse", langfuse.matches, langfuse.parse),
     Reader("langsmith", langsmith.matches, langsmith.parse),
     Reader("mlflow", mlflow.matches, mlflow.parse),
+    Reader("braintrust", braintrust.matches, braintrust.parse),
+    Reader("openrouter", openrouter.matches, openrouter.parse),
+    Reader("voltagent", voltagent.matches, voltagent.parse),
     Reader("llama_index", llama_index.matches, llama_index.parse),
     Reader("traceai", traceai.matches, traceai.parse),
     Reader("openinference", openinference.matches, openinference.parse),
     Reader("pydantic_ai", pydantic_ai.matches, pydantic_ai.parse, pydantic_ai.finish),
+    Reader("langwatch", langwatch.matches, langwatch.parse),
     Reader("mcp", mcp.matches, mcp.parse),
     Reader("litellm", litellm.matches, litellm.parse, openllmetry.finish),
     Reader("openllmetry", openllmetry.matches, openllmetry.parse, openllmetry.finish),
@@ -124,8 +132,14 @@ MARKERS = (
     "genkit:",
     "haystack.",
     "mcp.",
+    "braintrust.",
+    "langwatch.",
     "$ai_",
 )
+
+
+# Of libraries that write span events only, or bare attributes.
+_SCOPES = frozenset((llama_index.SCOPE, voltagent.SCOPE))
 
 
 def is_ai_span(span: ReadableSpan) -> bool:
@@ -137,7 +151,7 @@ def is_ai_span(span: ReadableSpan) -> bool:
         if any(str(name).startswith(MARKERS) for name in span.attributes or ()):
             return True
     scope = span.instrumentation_scope
-    if scope is not None and scope.name == llama_index.SCOPE:  # it writes span events only
+    if scope is not None and scope.name in _SCOPES:
         return True
     return not span.status.is_ok and is_failed_call_without_attributes(view_of(span))
 
