@@ -8,8 +8,7 @@ from pathlib import Path
 from docs.conventions import conventions_table, libraries_table
 from docs.redaction import redaction_table
 from docs.support import support_table
-from otel_posthog.events.properties import properties_table
-from otel_posthog.settings import options_table
+from docs.tables import options_table, properties_table
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -7,11 +7,10 @@ specification asks (Environment Variable Specification, "Parsing empty value").
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from typing_extensions import Unpack
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import requests
     from opentelemetry.sdk.trace import ReadableSpan
 
-__all__ = ["ConfigurationError", "Options", "Settings", "options", "options_table", "variables_of"]
+__all__ = ["ConfigurationError", "Options", "Settings", "options", "variables_of"]
 
 logger = logging.getLogger("otel_posthog")
 
@@ -348,14 +347,3 @@ def variables_of(option: Field[Any]) -> tuple[str, ...]:
     name, sdk = option.name.upper(), option.metadata["sdk"]
     former = [PREFIX + old.upper() for old, new in RENAMED.items() if new == option.name]
     return (PREFIX + name, SHORT_PREFIX + name, *former, *([sdk] if sdk else ()))
-
-
-def options_table() -> str:
-    """The table of docs/options.md, in Markdown."""
-    rows = ["| argument | environment variable | default | what it does |", "| --- | --- | --- | --- |"]
-    for option in options():
-        variables = " or ".join(f"`{name}`" for name in variables_of(option) if not name.startswith(PREFIX))
-        default = option.default if option.default is not MISSING else {}
-        shown = "" if default in (None, "", ()) else f"`{json.dumps(default)}`"
-        rows.append(f"| `{option.name}` | {variables} | {shown} | {option.metadata['help']} |")
-    return "\n".join(rows)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from docs.tables import options_table
 from otel_posthog import ConfigurationError, PostHogSpanExporter, Settings
-from otel_posthog.settings import Options, options, options_table, variables_of
+from otel_posthog.settings import Options, options, variables_of
 
 KEY = "phc_aKeyThatMustNotShow"
 

@@ -6,7 +6,7 @@ import difflib
 import logging
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
@@ -237,9 +237,3 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[Line]:
         # Instrumentations have variables of their own, so only a near miss is worth a line.
         if likely := difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.93):
             yield Line("variables", "warning", f"{name} is not known to OpenTelemetry: did you mean {likely[0]}?")
-
-
-def lines_of(setup: Setup) -> Iterable[Line]:
-    """All checks of this module."""
-    for check in (check_versions, check_settings, check_variables):
-        yield from check(setup)

@@ -6,81 +6,14 @@ properties that its LLM analytics pages read. ``docs/properties.md`` is generate
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from otel_posthog._model import Failure, Json, Message, Operation, Part, Text, ToolCall, ToolResult
+from otel_posthog.events import rules
 from otel_posthog.events.messages import posthog_messages, posthog_tools, tools_called
 
 Value = Callable[[Operation], Json]
-Rule = Callable[[Json], Json]
-
-
-# What is sent with content off: a rule gets the value and returns what may be sent, `None` for nothing.
-
-
-def keep(value: Json) -> Json:
-    """The property never holds content."""
-    return value
-
-
-def remove(value: Json) -> Json:
-    """The property is content."""
-    return None
-
-
-def numbers_only(value: Json) -> Json:
-    """Any text may quote a prompt."""
-    return value if isinstance(value, (bool, int, float)) else None
-
-
-def _matching(pattern: str) -> Rule:
-    compiled = re.compile(pattern)
-    return lambda value: value if isinstance(value, str) and compiled.fullmatch(value) is not None else None
-
-
-_identifier = _matching(r"[\w.]{1,100}")
-_word = _matching(r"[\w.-]{1,40}")
-_tool_name = _matching(r"[\w.:/-]{1,128}")
-_LONGEST_NAME = 100  # characters, of a prompt
-_LONGEST_LABEL = 40  # characters, of an evaluation's result
-
-_TOOL_CHOICES = ("auto", "none", "required", "any")
-_ENUMERATED = ("reasoning_effort", "service_tier", "output_type", "response_format")
-
-
-def _version(value: Json) -> Json:
-    return numbers_only(value) if not isinstance(value, str) else _word(value)
-
-
-def _short_name(value: Json) -> Json:
-    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else None
-
-
-def _label(value: Json) -> Json:
-    return None if isinstance(value, str) and len(value) > _LONGEST_LABEL else value
-
-
-def _settings(value: Json) -> Json:
-    """Numbers, and texts from a provider's list of values."""
-    if not isinstance(value, dict):
-        return None
-    return {name: item for name, item in value.items() if _is_setting(str(name), item)} or None
-
-
-def _is_setting(name: str, value: Json) -> bool:
-    if isinstance(value, (bool, int, float)):
-        return True
-    plain = name.rpartition(".")[2]
-    return value in _TOOL_CHOICES if plain == "tool_choice" else plain in _ENUMERATED and _word(value) is not None
-
-
-def _tool_names(value: Json) -> Json:
-    """The names of the tools, unless a tool is one free text."""
-    functions = [tool["function"] for tool in value or () if isinstance(tool, dict) and "function" in tool]
-    named = [f["name"] for f in functions if len(f) > 1 or _tool_name(f["name"]) is not None]
-    return [{"type": "function", "function": {"name": name}} for name in named] or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +32,7 @@ class Property:
     name: str
     source: str
     value: Value | None = None
-    without_content: Rule = keep
+    without_content: rules.Rule = rules.keep
     where: str | None = None
     cut: int = 0
 
@@ -195,7 +128,7 @@ COMMON: tuple[Property, ...] = (
         "$ai_error",
         "the latest exception event, else `error.message`, else the status description",
         lambda op: error_text(op.failure) if op.failure else None,
-        remove,
+        rules.remove,
         "error",
         6,
     ),
@@ -203,7 +136,7 @@ COMMON: tuple[Property, ...] = (
         "$ai_error_type",
         "`error.type`, `exception.type`",
         lambda op: op.failure.type if op.failure else None,
-        _identifier,
+        rules.identifier,
         "error",
     ),
     Property(
@@ -216,17 +149,21 @@ COMMON: tuple[Property, ...] = (
     ),
     Property("$ai_request_url", "`url.full`, `http.url`", lambda op: _bare(op.request_url)),
     Property(
-        "$ai_prompt_name", "`gen_ai.prompt.name`, prompt templates", lambda op: op.prompt_name, _short_name, "prompt"
+        "$ai_prompt_name",
+        "`gen_ai.prompt.name`, prompt templates",
+        lambda op: op.prompt_name,
+        rules.short_name,
+        "prompt",
     ),
     Property(
         "$ai_prompt_version",
         "`gen_ai.prompt.version`, prompt templates",
         lambda op: op.prompt_version,
-        _version,
+        rules.version,
         "prompt",
     ),
-    Property("tags", "the convention's tags", lambda op: op.tags, remove, "metadata"),
-    Property("metadata", "the convention's metadata", lambda op: op.metadata or None, remove, "metadata"),
+    Property("tags", "the convention's tags", lambda op: op.tags, rules.remove, "metadata"),
+    Property("metadata", "the convention's metadata", lambda op: op.metadata or None, rules.remove, "metadata"),
     Property(
         "$ai_content_truncated",
         "set where an attribute limit cut the messages, or PostHog's size limit the event",
@@ -242,7 +179,7 @@ CALL: tuple[Property, ...] = (
         "$ai_input",
         "input messages and system instructions, from attributes, span events or log records",
         _input,
-        remove,
+        rules.remove,
         "input",
         1,
     ),
@@ -250,7 +187,7 @@ CALL: tuple[Property, ...] = (
         "$ai_output_choices",
         "output messages, from attributes, span events or log records",
         _output,
-        remove,
+        rules.remove,
         "output",
         2,
     ),
@@ -258,7 +195,7 @@ CALL: tuple[Property, ...] = (
         "$ai_tools",
         "`gen_ai.tool.definitions`; only the names without content",
         lambda op: posthog_tools(op.tools) if op.tools else None,
-        _tool_names,
+        rules.tool_names,
         "tools",
     ),
     Property("$ai_tools_called", "tool calls in the output", lambda op: tools_called(op.output or ()) or None),
@@ -266,18 +203,23 @@ CALL: tuple[Property, ...] = (
         "$ai_stop_reason",
         "`gen_ai.response.finish_reasons`, else the output message's",
         _stop_reason,
-        lambda value: _word(value),
+        lambda value: rules.word(value),
     ),
     Property(
-        "$ai_temperature", "`gen_ai.request.temperature`", lambda op: op.parameters.get("temperature"), numbers_only
+        "$ai_temperature",
+        "`gen_ai.request.temperature`",
+        lambda op: op.parameters.get("temperature"),
+        rules.numbers_only,
     ),
-    Property("$ai_max_tokens", "`gen_ai.request.max_tokens`", lambda op: op.parameters.get("max_tokens"), numbers_only),
+    Property(
+        "$ai_max_tokens", "`gen_ai.request.max_tokens`", lambda op: op.parameters.get("max_tokens"), rules.numbers_only
+    ),
     Property("$ai_stream", "`gen_ai.request.stream` and its synonyms", lambda op: op.streaming),
     Property(
         "$ai_model_parameters",
         "all `gen_ai.request.*` parameters",
         lambda op: op.parameters or None,
-        _settings,
+        rules.settings,
         "parameters",
     ),
     Property(
@@ -300,13 +242,18 @@ STATE: tuple[Property, ...] = (
         "$ai_tools",
         "`gen_ai.tool.definitions`; only the names without content",
         lambda op: posthog_tools(op.tools) if op.tools else None,
-        _tool_names,
+        rules.tool_names,
         "tools",
     ),
     Property(
-        "$ai_input_state", "tool arguments, the query, the last message of the user", _input_state, remove, "input", 3
+        "$ai_input_state",
+        "tool arguments, the query, the last message of the user",
+        _input_state,
+        rules.remove,
+        "input",
+        3,
     ),
-    Property("$ai_output_state", "tool result, documents, the final answer", _output_state, remove, "output", 4),
+    Property("$ai_output_state", "tool result, documents, the final answer", _output_state, rules.remove, "output", 4),
 )
 
 # Worked out elsewhere in `events`: ids, identity, tokens.
@@ -351,15 +298,17 @@ EVALUATION: tuple[Property, ...] = (
     Property(
         "$ai_evaluation_result",
         "`gen_ai.evaluation.score.label`, else `gen_ai.evaluation.score.value`",
-        without_content=_label,
+        without_content=rules.label,
         where="evaluation",
     ),
     Property("$ai_evaluation_result_type", "`label` or `number`"),
-    Property("$ai_evaluation_reasoning", "`gen_ai.evaluation.explanation`", without_content=remove, where="evaluation"),
+    Property(
+        "$ai_evaluation_reasoning", "`gen_ai.evaluation.explanation`", without_content=rules.remove, where="evaluation"
+    ),
     # Feedback is given in order to be sent, so it stays where content is off.
     Property("$ai_feedback_text", "`feedback()`", where="evaluation"),
     Property("$ai_metric_name", "`metric()`"),
-    Property("$ai_metric_value", "`metric()`", without_content=_label, where="evaluation"),
+    Property("$ai_metric_value", "`metric()`", without_content=rules.label, where="evaluation"),
     Property("$ai_target_span_id", "the span that was evaluated"),
     Property("$ai_target_event_id", "the uuid of that span's event"),
 )
@@ -379,12 +328,12 @@ SET_BY_APP: tuple[Property, ...] = (
             "$session_id",
         )
     ),
-    Property("$ai_trace_name", "a span attribute of this name", without_content=numbers_only, where="name"),
+    Property("$ai_trace_name", "a span attribute of this name", without_content=rules.numbers_only, where="name"),
 )
 
 # Not written here, but apps set them, and PostHog's own SDKs know them as content.
 _ALSO_CONTENT = tuple(
-    Property(name, "a span attribute of this name", without_content=numbers_only, where=name, cut=5)
+    Property(name, "a span attribute of this name", without_content=rules.numbers_only, where=name, cut=5)
     for name in ("$ai_output", "$ai_instructions", "$ai_error_message")
 )
 
@@ -401,7 +350,7 @@ def without_content(name: str, value: Json) -> Json:
     row = ROWS.get(name)
     if row is not None:
         return row.without_content(value)
-    return value if name.startswith("$") else numbers_only(value)
+    return value if name.startswith("$") else rules.numbers_only(value)
 
 
 def redacted_as(name: str) -> str | None:
@@ -420,18 +369,3 @@ def span_name_without_content(operation_name: str | None, name: str) -> str:
     if len(name) <= 60 and " " not in rest and (not rest or first == operation_name):
         return name
     return first[:60]
-
-
-def properties_table() -> str:
-    """``docs/properties.md``'s table, in Markdown."""
-    groups: tuple[tuple[str, Iterable[Property]], ...] = (
-        ("all", COMMON),
-        ("generation, embedding", CALL),
-        ("span, trace", STATE),
-        ("all that have it", COMPUTED),
-        ("evaluation, feedback, metric", EVALUATION),
-        ("any", SET_BY_APP),
-    )
-    rows = ["| property | events | where it comes from |", "| --- | --- | --- |"]
-    rows += [f"| `{row.name}` | {events} | {row.source} |" for events, table in groups for row in table]
-    return "\n".join(rows)
