@@ -28,11 +28,12 @@ from otel_posthog._context import (
     sdk_identity,
 )
 from otel_posthog._hints import Hints
+from otel_posthog._log_store import LogStore
 from otel_posthog._memory import Exported, Memory
 from otel_posthog._pipeline import APP_ERRORS, Pipeline, Result
 from otel_posthog._spans import EventView, view_of
 from otel_posthog._trace import Batch, EvaluationRecord, SpanKey, TracedSpan
-from otel_posthog._traces import LogStore, ReadyTrace, Traces, context_of, key_of
+from otel_posthog._traces import ReadyTrace, Traces, context_of, key_of
 from otel_posthog.delivery import Delivery, EncodedEvent, Ledger
 from otel_posthog.events.identity import event_uuid
 from otel_posthog.settings import Settings

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,16 +16,15 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_posthog._context import CaptureContext, fallback_context
 from otel_posthog._memory import Exported, light
-from otel_posthog._spans import EventView, plain_dict, view_of
+from otel_posthog._sizes import size_of
+from otel_posthog._spans import plain_dict, view_of
 from otel_posthog._trace import NOT_AI, EvaluationRecord, SpanKey, TracedSpan
 from otel_posthog.conventions import IDENTITY_NAMES
 
 LATE = 60.0  # seconds after a trace has ended in which spans that start late still find it
 _MOST_CONTEXT_SPANS = 2_000  # ended spans of one trace that are kept for those still to come
-_MOST_LOG_RECORDS = 1_024  # of one span
 
 # Bytes that these keep in memory, about.
-_SPAN_BYTES = 2_048
 _OPEN_BYTES = 1_024
 _CONTEXT_BYTES = 512
 
@@ -71,40 +69,6 @@ class ReadyTrace:
     state: TraceState
     ended: list[EndedSpan]
     evaluations: list[EvaluationRecord]
-
-
-class LogStore:
-    """Log records by span until the span is exported; bounded in bytes: the oldest span's records go first."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._by_span: OrderedDict[tuple[int, int], list[EventView]] = OrderedDict()
-        self._sizes: dict[tuple[int, int], int] = {}
-        self.size = 0
-
-    def add(self, trace_id: int, span_id: int, record: EventView) -> int:
-        """Keep a record; how many were evicted for it."""
-        key = (trace_id, span_id)
-        records = self._by_span.setdefault(key, [])
-        if len(records) >= _MOST_LOG_RECORDS:
-            return 1
-        records.append(record)
-        added = 200 + size_of_value(record.body) + size_of_value(record.attributes)
-        self._sizes[key] = self._sizes.get(key, 0) + added
-        self.size += added
-        evicted = 0
-        while self.size > self._max_bytes and len(self._by_span) > 1:
-            oldest, records = self._by_span.popitem(last=False)
-            self.size -= self._sizes.pop(oldest)
-            evicted += len(records)
-        return evicted
-
-    def take(self, trace_id: int, span_id: int) -> list[EventView]:
-        """The records of a span, in the order in which they were emitted; they are forgotten here."""
-        if not self._by_span:
-            return []
-        self.size -= self._sizes.pop((trace_id, span_id), 0)
-        return self._by_span.pop((trace_id, span_id), [])
 
 
 class Traces:
@@ -404,41 +368,6 @@ def _parent_id(found: ReadableSpan | ContextSpan) -> int:
     if isinstance(found, ReadableSpan):
         return found.parent.span_id if found.parent is not None else 0
     return int(found.span.parent_span_id or "0", 16)
-
-
-_MOST_VALUES = 100_000  # that are looked at in one attribute
-_SCALARS = frozenset((int, float, bool, type(None)))
-
-
-def size_of(span: ReadableSpan) -> int:
-    """Bytes that a span keeps in memory, about: what counts is its texts."""
-    size = _SPAN_BYTES
-    for attributes in (span.attributes, *(event.attributes for event in span.events)):
-        # The SDK's mapping copies its dict in C; iterating it would cost a Python call per key.
-        copy = getattr(attributes, "copy", None)
-        for value in ((attributes or {}) if copy is None else copy()).values():
-            if isinstance(value, str):
-                size += len(value)
-            elif type(value) not in _SCALARS:
-                size += size_of_value(value)
-    return size
-
-
-def size_of_value(value: Any) -> int:
-    """Bytes of the texts in a value, about; of a value that cannot be read, or holds itself, what is found."""
-    size, left = 0, [value]
-    for _ in range(_MOST_VALUES):
-        if not left:
-            break
-        value = left.pop()
-        with suppress(Exception):  # a foreign object that raises when it is read
-            if isinstance(value, (str, bytes)):
-                size += len(value)
-            elif isinstance(value, Mapping):
-                left += value.values()
-            elif isinstance(value, (list, tuple)):
-                left += value
-    return size
 
 
 def key_of(span: ReadableSpan) -> SpanKey:

@@ -18,7 +18,8 @@ PACKAGE = Path(otel_posthog.__file__).parent
 _VALUES = {"_version", "_distinct_ids", "_model", "_spans", "_context"}
 _SETTINGS = {"_checks", "_environment", "_options", "settings"}
 _MAPPING = {*_VALUES, *_SETTINGS, "conventions", "_trace", "stages", "events", "_memory"}
-_PROCESS = {*_MAPPING, "delivery", "_explain", "_hints", "_pipeline", "_traces", "_collector", "_runtime"}
+_HELD = {"_sizes", "_log_store", "_traces"}
+_PROCESS = {*_MAPPING, *_HELD, "delivery", "_explain", "_hints", "_pipeline", "_collector", "_runtime"}
 ALLOWED: dict[str, set[str]] = {
     "_version": set(),
     "_distinct_ids": set(),
@@ -39,7 +40,9 @@ ALLOWED: dict[str, set[str]] = {
     "_explain": {*_VALUES, "_trace", "events"},
     "_hints": {"_memory"},
     "_pipeline": {*_MAPPING, "delivery", "_explain"},
-    "_traces": {*_MAPPING},
+    "_sizes": set(),
+    "_log_store": {"_sizes", "_spans"},
+    "_traces": {*_MAPPING, "_sizes"},
     "_collector": _PROCESS - {"_runtime"},
     "_runtime": _PROCESS,
     "logs": {"_spans", "_trace", "conventions"},
@@ -63,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
         "processor",
         *_SETTINGS,
     },
-    "bridge": {*_PROCESS, "local"} - {"_collector", "_runtime", "_traces", "_hints"},
+    "bridge": {*_PROCESS, "local"} - {*_HELD, "_collector", "_runtime", "_hints"},
     "cli": {"_version", "bridge", "local", "doctor"},
 }
 

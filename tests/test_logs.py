@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, Tracer, set_span_in_context
 
 from otel_posthog import PostHogLogRecordProcessor, PostHogSpanProcessor
+from otel_posthog._log_store import LogStore
 from otel_posthog._spans import EventView
 from otel_posthog._trace import EvaluationRecord
-from otel_posthog._traces import LogStore
 from otel_posthog.local import LocalPostHog
 from otel_posthog.logs import LogRecords
 from tests.support.spans import HTTP
