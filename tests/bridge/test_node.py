@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from otel_posthog.local import LocalPostHog
 from tests.bridge.conftest import NODE_PROGRAMS
@@ -15,12 +12,6 @@ from tests.support.bridges import BridgeInThread
 from tests.support.llm import FakeLLM
 
 PROMPT = "What is the weather in Porto right now?"
-
-
-@pytest.fixture
-def bridge(posthog: LocalPostHog) -> Iterator[BridgeInThread]:
-    with BridgeInThread(posthog.url) as running:
-        yield running
 
 
 def run_program(node: str, program: str, bridge: BridgeInThread) -> None:

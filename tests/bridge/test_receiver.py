@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -22,12 +21,6 @@ from tests.support.otlp import as_json, traces_request
 from tests.support.spans import ANSWER, CHAT, QUESTION
 
 CHILD_ID, OTHER_ID = "1111111111111111", "2222222222222222"
-
-
-@pytest.fixture
-def bridge(posthog: LocalPostHog) -> Iterator[BridgeInThread]:
-    with BridgeInThread(posthog.url) as running:
-        yield running
 
 
 def chat_request(**span: object) -> bytes:
