@@ -60,3 +60,17 @@ def test_langchain_js(node: str, bridge: BridgeInThread, posthog: LocalPostHog) 
     assert generation["$ai_output_choices"][0]["content"][0]["function"]["name"] == "get_weather"
     assert generation["$ai_input_tokens"] > 0
     assert {event["distinct_id"] for event in posthog.events()} == {"ada"}
+
+
+def test_mastra(node: str, bridge: BridgeInThread, posthog: LocalPostHog) -> None:
+    run_program(node, "mastra.mjs", bridge)
+    first, second = of_kind(posthog, "$ai_generation")
+    assert first["$ai_model"] == "gpt-4o-mini-2024-07-18"
+    assert first["$ai_input"][-1] == {"role": "user", "content": PROMPT}
+    assert first["$ai_input_tokens"] > 0
+    assert second["$ai_output_choices"] == [{"role": "assistant", "content": f"You said: {PROMPT}"}]
+    (tool,) = of_kind(posthog, "$ai_span", **{"$ai_span_type": "tool"})
+    assert (tool["$ai_span_name"], tool["$ai_output_state"]) == ("get_weather", {"city": "Porto", "celsius": 21})
+    (agent,) = of_kind(posthog, "$ai_trace")
+    assert (agent["$ai_span_name"], agent["$ai_output_state"]) == ("forecaster", f"You said: {PROMPT}")
+    assert {event["distinct_id"] for event in posthog.events()} == {"ada"}
