@@ -24,7 +24,7 @@ local: install
 test: install
 	$(BIN)/python -m pytest
 
-# What the tests of the bridge need beyond Python: a Collector, a Kafka broker, Node's packages. They skip without.
+# What the tests of the bridge need beyond Python: a Collector, a Kafka broker, schemas, Node packages. They skip without.
 bridge-tools: install
 	$(BIN)/python -m pip install --quiet --group bridge-tools
 	npm ci --no-audit --no-fund --loglevel=error --prefix tests/bridge/node
