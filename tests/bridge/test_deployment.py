@@ -130,7 +130,7 @@ def test_the_collector_sends_what_the_bridges_take() -> None:
     exporters = collector()["exporters"]
     service = manifest()["Service"]
     ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
-    one, many, kafka = (exporters[f"{kind}/posthog"] for kind in ("otlp_http", "loadbalancing", "kafka"))
+    one, many, kafka = (exporters[f"{kind}/posthog"] for kind in ("otlp_http", "load_balancing", "kafka"))
     assert one["endpoint"] == f"http://{service['metadata']['name']}:{ports['otlp-http']}"
     assert one["compression"] in ENCODINGS
     assert many["resolver"]["dns"] == {"hostname": service["metadata"]["name"], "port": str(ports["otlp-grpc"])}

@@ -1,4 +1,4 @@
-"""The OTLP/gRPC receiver, and several of them behind a balancer such as the Collector's ``loadbalancing`` exporter."""
+"""The OTLP/gRPC receiver, and several of them behind a balancer such as the Collector's ``load_balancing`` exporter."""
 
 from __future__ import annotations
 
