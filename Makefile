@@ -49,7 +49,7 @@ bench: install
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks
 
-# The local PostHog's page with 1,000 and with 50,000 events.
+# The local PostHog's page with few and many events, in many and in large traces.
 bench-local: install
 	$(BIN)/python -m benchmarks.local_page
 
