@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from otel_posthog.local import catalogue
 from otel_posthog.local.catalogue import Filter
+from otel_posthog.local.explanation import explanation_lines, explanation_of
 from otel_posthog.local.faults import Fault
 from otel_posthog.local.index import refresh
 from otel_posthog.local.server import LocalPostHog
@@ -112,9 +113,10 @@ def list_traces(database: str, project: str | None, as_events: bool, limit: int)
 @_project
 @click.option("--messages", is_flag=True, help="The conversations, as text.")
 @click.option("--properties", is_flag=True, help="All properties of each event.")
+@click.option("--why", is_flag=True, help="Which attribute became which property, and what was dropped.")
 @click.option("--json", "as_json", is_flag=True, help="The events as JSON, one a line.")
 def show_trace(
-    trace_id: str, database: str, project: str | None, messages: bool, properties: bool, as_json: bool
+    trace_id: str, database: str, project: str | None, messages: bool, properties: bool, why: bool, as_json: bool
 ) -> None:
     """Draw the tree of one trace. TRACE_ID is `latest`, an id, or the beginning of one."""
     store = _open(database)
@@ -129,6 +131,10 @@ def show_trace(
         console.print(messages_text(events), soft_wrap=True)
     if properties:
         console.print(properties_text(events), soft_wrap=True)
+    for event, raw in store.explained_trace(found, key) if why else []:
+        click.echo(f"event {event['uuid']}")
+        for line in explanation_lines(event["event"], explanation_of(raw, event["properties"])):
+            click.echo(line)
 
 
 @local.command("tail")

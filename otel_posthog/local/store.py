@@ -157,9 +157,12 @@ class Store:
             return value if isinstance(value, dict) else None
         return None
 
-    def explained_trace(self, trace_id: str) -> list[tuple[StoredEvent, dict[str, Any] | None]]:
-        """The events of one trace, by its whole id, each with what the exporter said about its making."""
-        numbers = [row[0] for row in self.rows("SELECT seq FROM events WHERE trace_id = ? ORDER BY seq", (trace_id,))]
+    def explained_trace(
+        self, trace_id: str, project: str | None = None
+    ) -> list[tuple[StoredEvent, dict[str, Any] | None]]:
+        """As `trace`, each event with what the exporter said about its making."""
+        query = "SELECT seq FROM events WHERE trace_id = ? AND project = coalesce(?, project) ORDER BY seq"
+        numbers = [row[0] for row in self.rows(query, (trace_id, project))]
         return [(event, self.explanation(seq)) for seq in numbers if (event := self.event(seq)) is not None]
 
     def delivered(self, events: Iterable[Event], project: str) -> list[StoredEvent]:

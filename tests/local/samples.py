@@ -42,15 +42,19 @@ EXPLANATION = {
     "reader": "openinference",
     "scope": "openinference.instrumentation.openai 0.1.66",
     "span_name": "ChatCompletion",
+    "span_id": "6a3d91cc0f2b7e54",
     "sources": {
         "$ai_model": ["llm.model_name"],
         "$ai_input": ["llm.input_messages.0.message.role", "llm.input_messages.0.message.content"],
         "$ai_input_tokens": ["llm.token_count.prompt"],
     },
     "unread": ["llm.provider.region"],
-    "notes": ["A second recording of the same call was merged into this event."],
+    "dropped": {
+        "llm.system": "the event is the same without it: other attributes say it too, or its value is of no use"
+    },
+    "notes": [],
     "merged": [
-        {"scope": "opentelemetry.instrumentation.openai_v2", "span_name": "chat gpt-4o", "span_id": "00f067aa0b"}
+        {"scope": "opentelemetry.instrumentation.openai_v2", "span_name": "chat gpt-4o", "span_id": "00f067aa0ba902b7"}
     ],
 }
 

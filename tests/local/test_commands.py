@@ -306,6 +306,17 @@ def test_show_can_print_the_properties(sample_database: str) -> None:
     assert "$ai_cache_read_input_tokens 2048" in lines
 
 
+def test_show_can_print_where_each_property_comes_from(sample_database: str) -> None:
+    lines = narrow("show", "5b3", "--why", "--database", sample_database)
+    assert "  $ai_generation, read as openinference (scope openinference.instrumentation.openai 0.1.66)" in lines
+    assert "  $ai_model         <- llm.model_name" in lines
+    assert "  $ai_stop_reason   <- the span itself, its resource, or the settings" in lines
+    assert "  without a property, passed through: llm.provider.region" in lines
+    assert lines[-1] == "  $ai_trace; where it came from is not known"
+    dropped = "the event is the same without it: other attributes say it too, or its value is of no use"
+    assert f"  dropped: llm.system ({dropped})" in lines
+
+
 def test_show_can_print_json_that_programs_read(sample_database: str) -> None:
     lines = narrow("show", "c3d1", "--json", "--database", sample_database)
     assert [json.loads(line)["event"] for line in lines] == ["$ai_generation"]
