@@ -8,6 +8,7 @@ let plots = [];
 function variable(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
+const whole = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();  // steps of counts
 const units = [[1e9, "B"], [1e6, "M"], [1e4, "k"]];
 function shown(unit) {
   return (value) => {
@@ -53,7 +54,7 @@ function draw(element, data) {
   const options = {
     width: element.clientWidth, height: 210, cursor: { y: false }, legend: { live: true },
     scales: { x: { range: (_, low, high) => [low - data.width * 0.2, high + data.width] }, y: { range: (_, low, high) => [0, (high || 1) * 1.1] } },
-    axes: [{ ...axis, space: 70, values: ticks }, { ...axis, size: 62, values: (_, values) => values.map(format) }],
+    axes: [{ ...axis, space: 70, values: ticks }, { ...axis, size: 62, values: (_, values) => values.map(format), ...(element.dataset.unit ? {} : { incrs: whole }) }],
     series: [{ value: (_, value) => value === null ? "–" : new Date(value * 1000).toLocaleString(undefined, span > 86400 ? { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false } : { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }) }, ...series],
   };
   return new uPlot(options, [data.series.time, ...names.map((name) => (stacked ? tops : data.series)[name])], element);
