@@ -24,7 +24,7 @@ def browser() -> Iterator[Any]:
     path = next((found for name in _NAMES if (found := shutil.which(name))), None)
     if path is None:
         missing("the browser tests need Chromium: apt-get install chromium")
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield running

@@ -118,6 +118,7 @@ def test_a_server_that_starts_after_the_app_is_asked_again() -> None:
         assert [why["span_id"] for why in found if why is not None] == ["1" * 16]  # the other one had none to send
 
 
+@pytest.mark.timeout(300)  # two other processes start
 def test_page_and_terminal_show_how_an_app_s_call_became_its_event(browser: Any, tmp_path: Path) -> None:
     database = str(tmp_path / "events.db")
     command = [sys.executable, "-u", "-m", "otel_posthog.cli", "local", "--port", "0", "--database", database]
@@ -130,9 +131,9 @@ def test_page_and_terminal_show_how_an_app_s_call_became_its_event(browser: Any,
             environment = {**os.environ, "POSTHOG_HOST": url[0], "POSTHOG_API_KEY": "phc_local",
                            "OPENAI_BASE_URL": llm.url, "OPENAI_API_KEY": "x"}  # fmt: skip
             app = [sys.executable, "-m", "examples.openai_official"]
-            subprocess.run(app, env=environment, check=True, capture_output=True, timeout=60)
+            subprocess.run(app, env=environment, check=True, capture_output=True, timeout=200)
         page = browser.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(30_000)
         page.goto(url[0])
         page.locator("tr[data-row] a.open").click()
         page.locator("#details").wait_for()
