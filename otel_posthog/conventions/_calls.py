@@ -8,7 +8,7 @@ from otel_posthog._model import Kind
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes
 from otel_posthog.conventions._providers import provider_of_scope
-from otel_posthog.conventions._semconv_tables import KINDS
+from otel_posthog.conventions._semconv_tables import KINDS, USAGE_PREFIXES
 from otel_posthog.conventions._usage import field_of
 
 _CALLS = frozenset(name for name, kind in KINDS.items() if kind in ("generation", "embedding"))
@@ -55,7 +55,7 @@ def _kind_of_unknown(operation_name: str, span: SpanView, attributes: Attributes
         return "other"
     if "embed" in operation_name.lower():
         return "embedding"
-    has_output = any(name.startswith("gen_ai.usage.") and field_of(name) == "output" for name in attributes)
+    has_output = any(name.startswith(USAGE_PREFIXES) and field_of(name) == "output" for name in attributes)
     return "generation" if has_output else "other"
 
 
@@ -64,7 +64,7 @@ def _kind_by_content(span: SpanView, attributes: Attributes) -> Kind:
     if "gen_ai.tool.name" in attributes or "gen_ai.tool.call.id" in attributes:
         return "tool"
     if any(name in attributes for name in _MODELS):
-        counts = any(name.startswith("gen_ai.usage.") for name in attributes)
+        counts = any(name.startswith(USAGE_PREFIXES) for name in attributes)
         content = any(name in attributes for name in _CONTENT)
         if (counts or content or _is_inference(attributes)) and not _is_usage_record(content, span, attributes):
             return "embedding" if "embed" in str(attributes.peek("gen_ai.request.model")) else "generation"

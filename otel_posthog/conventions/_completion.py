@@ -39,13 +39,13 @@ def filled(specific: Operation, generic: Operation) -> Operation:
 
 
 def _fuller(specific: list[Message] | None, generic: list[Message] | None) -> list[Message] | None:
-    """The record of the input with more parts; Laminar writes the tool calls and results in one, the system prompt in
-    the other."""
-    if not specific or not generic or _size(generic) <= _size(specific):
+    """The record of the input with more parts, with the system prompt of the other if it has none (Laminar)."""
+    if not specific or not generic:
         return specific or generic
-    if any(message.role == "system" for message in generic):
-        return generic
-    return [*(message for message in specific if message.role == "system"), *generic]
+    fuller, other = (generic, specific) if _size(generic) > _size(specific) else (specific, generic)
+    if any(message.role == "system" for message in fuller):
+        return fuller
+    return [*(message for message in other if message.role == "system"), *fuller]
 
 
 def _size(messages: list[Message]) -> int:

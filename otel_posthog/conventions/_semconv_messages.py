@@ -166,7 +166,7 @@ def _any(value: Any) -> Any:
 def _content_events(span: SpanView, event_name: str, attribute: str, role: str) -> list[Message] | None:
     """Span events of semconv 1.27, OpenLIT 1.33 and NeMo Guardrails 0.24: the whole prompt or completion."""
     found: list[Message] = []
-    for event in span.events:
+    for event in (*span.events, *span.logs):
         written = event.attributes.get(attribute, event.attributes.get("content")) if event.name == event_name else None
         if written is not None and written != "None":
             found += messages_in(plain(written), role)[0] or []

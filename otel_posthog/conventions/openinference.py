@@ -39,7 +39,7 @@ from otel_posthog.conventions._payloads import (
     read_response,
 )
 from otel_posthog.conventions._providers import set_provider
-from otel_posthog.conventions._reprs import is_bare_object, repr_value
+from otel_posthog.conventions._reprs import is_bare_object, parse_literal, repr_value
 from otel_posthog.conventions._tools import tools_in, tools_of
 from otel_posthog.conventions._usage import take_usage
 
@@ -140,11 +140,11 @@ def _read_call(operation: Operation, attributes: Attributes) -> None:
         "reranker.model_name",
     )
     operation.request_model = attributes.take(to_str, "llm.request.model_name", "decision.request.model_name")
-    parameters = attributes.take(to_structure, "llm.invocation_parameters", "embedding.invocation_parameters")
+    parameters = attributes.take(parse_literal, "llm.invocation_parameters", "embedding.invocation_parameters")
     if isinstance(parameters, dict):
         operation.tools = tools_of(tools_in(parameters))
         read_parameters(operation, parameters)
-    tools = listed(nested(attributes.take_prefix("llm.tools.")))
+    tools = listed(nested(attributes.take_prefix("llm.tools."))) or listed(attributes.take(parse_json, "llm.tools"))
     operation.tools = tools_of([_definition(tool) for tool in tools]) or operation.tools
     reason = attributes.take(to_str, "llm.finish_reason")
     operation.finish_reasons = [reason] if reason else []
@@ -152,9 +152,11 @@ def _read_call(operation: Operation, attributes: Attributes) -> None:
 
 def _definition(flattened: Json) -> Json:
     """A tool: its definition as JSON text, or the schema of its parameters beside its name (Pydantic AI)."""
-    tool = flattened.get("tool") if isinstance(flattened, dict) else None
+    tool = flattened.get("tool", flattened) if isinstance(flattened, dict) else None
     if not isinstance(tool, dict):
         return None
+    if "json_schema" not in tool:
+        return tool
     schema = parse_json(tool.get("json_schema"))
     if not isinstance(tool.get("name"), str) or (
         isinstance(schema, dict) and ("function" in schema or "name" in schema)
@@ -226,7 +228,7 @@ def _read_output(operation: Operation, output: Any) -> None:
 
 
 def _messages(attributes: Attributes, prefix: str) -> list[Message] | None:
-    found = listed(nested(attributes.take_prefix(prefix)))
+    found = listed(nested(attributes.take_prefix(prefix))) or listed(attributes.take(parse_json, prefix.rstrip(".")))
     messages = messages_of([_plain(item) for item in found], "user" if "input" in prefix else "assistant")
     return messages if size(messages) else None  # Portkey's have a role only
 

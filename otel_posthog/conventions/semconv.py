@@ -23,10 +23,10 @@ from otel_posthog.conventions._attributes import (
     to_structure,
 )
 from otel_posthog.conventions._calls import is_failed_call_without_attributes, kind_of
+from otel_posthog.conventions._messages import structure_in
 from otel_posthog.conventions._parts import text_in
 from otel_posthog.conventions._plain import plain
 from otel_posthog.conventions._providers import set_provider
-from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._semconv_messages import read_messages
 from otel_posthog.conventions._semconv_tables import (
     ACTORS,
@@ -170,7 +170,7 @@ def _is_an_estimate(cost: Cost, usage: Usage) -> bool:
 
 def structure_or_prefix(value: Any) -> Any:
     """An object or a list, or what an attribute limit left of it."""
-    return to_structure(json_prefix(value)[0] if isinstance(value, str) else value)
+    return to_structure(structure_in(value)[0] if isinstance(value, str) else value)
 
 
 def _tool_events(operation: Operation) -> None:
