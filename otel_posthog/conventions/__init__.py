@@ -11,6 +11,7 @@ from otel_posthog._model import Operation
 from otel_posthog._spans import SpanView, view_of
 from otel_posthog.conventions import (
     braintrust,
+    claude_code,
     generic,
     genkit,
     google_adk,
@@ -93,6 +94,7 @@ READERS: tuple[Reader, ...] = (
     Reader("langsmith", langsmith.matches, langsmith.parse),
     Reader("mlflow", mlflow.matches, mlflow.parse),
     Reader("braintrust", braintrust.matches, braintrust.parse),
+    Reader("claude_code", claude_code.matches, claude_code.parse),
     Reader("openrouter", openrouter.matches, openrouter.parse),
     Reader("voltagent", voltagent.matches, voltagent.parse),
     Reader("llama_index", llama_index.matches, llama_index.parse),
@@ -139,7 +141,7 @@ MARKERS = (
 
 
 # Of libraries that write span events only, or bare attributes.
-_SCOPES = frozenset((llama_index.SCOPE, voltagent.SCOPE))
+_SCOPES = frozenset((llama_index.SCOPE, voltagent.SCOPE, *claude_code.SCOPES))
 
 
 def is_ai_span(span: ReadableSpan) -> bool:
