@@ -43,7 +43,7 @@ logger = logging.getLogger("otel_posthog")
 
 _TICK = 0.25  # seconds between two looks at the inbox
 _MANY = 512  # records after which the collector is woken
-_MOST_TRACES = 64  # whose events are made together
+_MOST_TRACES = 64  # mapped together
 _MOST_RECORDS = 200_000  # in the inbox; what ends beyond that is dropped
 # The key that HTTP instrumentations honour: our own requests and probes must not become spans.
 _SUPPRESS_INSTRUMENTATION = "suppress_instrumentation"
@@ -52,11 +52,11 @@ _START, _END, _LOG, _EVALUATION, _EXPORT, _FLUSH, _STOP = range(7)
 
 
 class Reply:
-    """What the collector answers to a message that somebody waits for."""
+    """The collector's reply to a message that a caller waits for."""
 
     def __init__(self) -> None:
         self._done = threading.Event()
-        self.complete = True  # whether every span became an event or was left out on purpose
+        self.complete = True  # every span became an event, or was left out on purpose
         self.receipt: Any = None  # of the delivery, where events were put
 
     def resolve(self) -> None:
@@ -92,7 +92,7 @@ class Collector:
         self._traces = Traces(settings.hold, bound)
         self._logs = LogStore(bound)
         self._memory = Memory(Sampler(settings.sample_rate, settings.sample_errors))
-        self._received = self._settled = 0  # spans and evaluations; the settled ones were handed over or dropped
+        self._received = self._settled = 0  # spans and evaluations; settled: handed over or dropped
         self._outgoing: list[EncodedEvent] = []
         self._unsettled = 0  # spans and evaluations of the outgoing events
         self._outgoing_since = 0.0
@@ -204,7 +204,7 @@ class Collector:
                 thread = threading.Thread(target=self._run, name="otel-posthog-collector", daemon=True)
                 thread.start()
                 self._thread = thread
-        except RuntimeError:  # at interpreter shutdown, or for want of memory: the next record tries again
+        except RuntimeError:  # at interpreter shutdown, or out of memory: the next record tries again
             self._thread = None
         finally:
             self._starting.release()
@@ -218,12 +218,12 @@ class Collector:
                 self._wake.get(timeout=0.05 if self._hurries else _TICK)
             self._is_woken = False
             self._handle_inbox()
-        # What a thread puts from now on starts another one, which handles it and ends.
+        # A record that arrives from now on starts a new thread, which handles it and ends.
         self._thread = None
         self._handle_inbox()
 
     def _handle_inbox(self) -> None:
-        """Handle all that has come, unless another thread does so already."""
+        """Handle everything in the inbox, unless another thread is doing so."""
         if not self._owner.acquire(blocking=False):
             return
         try:
@@ -265,7 +265,7 @@ class Collector:
                 self._received += 1
             else:
                 self._handle_export(first, second)
-        except APP_ERRORS as error:  # an object of the app's raised while it was looked at
+        except APP_ERRORS as error:  # one of the app's objects raised while it was read
             if kind in (_END, _EVALUATION):
                 self._report(Result(), [error])
             else:
@@ -365,7 +365,7 @@ class Collector:
         self._unsettled = 0
 
     def _report(self, result: Result, errors: Sequence[BaseException] = ()) -> bool:
-        """Count what became no event; ``True`` if no error was among it."""
+        """Count the spans without an event; ``True`` if none of them was lost to an error."""
         for error in errors:
             self._ledger.accepted(1)
             self._ledger.record_drop("mapping_failed", 1, f"mapping failed: {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""Who and what a piece of code works for: ``otel_posthog.context``, the posthog SDK's own context, and baggage.
+"""Whose a piece of code is: ``otel_posthog.context``, the posthog SDK's own context, and baggage.
 
 All of it travels in OpenTelemetry's ``Context``, so that threads and tasks that carry the one carry the other, and no
 attribute appears that other exporters would see.
@@ -75,7 +75,7 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
     """Says who the AI spans that start inside are for. A context manager and a decorator, sync and async.
 
     Args:
-        distinct_id: the user, as PostHog knows them; ids that are no text (numbers, UUIDs) become one.
+        distinct_id: the user, as PostHog knows them; ids that are not text (numbers, UUIDs) become one.
         session_id: groups traces (``$ai_session_id``).
         groups: PostHog groups, ``{type: key}``.
         properties: added to the events; those of an outer context stay.
@@ -124,7 +124,7 @@ class context:  # noqa: N801 - used like a function, as contextlib's own
         entered = set_value(_KEY, inside)
         for name, field_name in ((BAGGAGE_USER[0], "distinct_id"), (BAGGAGE_SESSION[0], "session_id")):
             value = getattr(inside, field_name)
-            # What an outer context propagates must not go on to name its user inside of this one.
+            # The baggage of an outer context must not name its user inside this one.
             replaced = field_name in self._given and baggage.get_baggage(name, entered) is not None
             if value is not None and (self._propagate or replaced):
                 entered = baggage.set_baggage(name, value, entered)

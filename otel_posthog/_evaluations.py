@@ -1,4 +1,4 @@
-"""evaluation(), feedback() and metric(): what people and evaluators think of a call, as OpenTelemetry log records.
+"""evaluation(), feedback() and metric(): scores, opinions and measures of a call, as OpenTelemetry log records.
 
 They travel through the LoggerProvider, so that they need no handle and other log exporters see them too.
 """
@@ -62,7 +62,7 @@ def feedback(
 ) -> None:
     """Send an ``$ai_feedback``: what a user says about an answer. Arguments as for :func:`evaluation`.
 
-    The text is sent even where ``capture_content`` is off, since it is given for nothing else; ``redact`` applies.
+    The text is sent even where ``capture_content`` is off: sending it is its purpose. ``redact`` applies.
     """
     if not text:
         _not_sent("feedback", "the text is empty")

@@ -1,4 +1,4 @@
-"""One line, once, for a setup that works but sends less, or more, than its owner expects."""
+"""Hints: one log line, once, for a setup that works but sends less, or more, than its owner expects."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _seen_by: dict[tuple[tuple[str, str], str, str], int] = {}
 
 
 class Hints:
-    """Counts what passes and says what is missing. Belongs to the collector's thread.
+    """Counts spans and says what is missing. Used by the collector's thread only.
 
     ``destination`` is the project API key and the host.
     """
 
     def __init__(self, *, enabled: bool, content: bool, destination: tuple[str, str]) -> None:
         self._enabled, self._content, self._destination = enabled, content, destination
-        self._others = 0  # spans that are no AI spans, until the first AI span
+        self._others = 0  # spans that are not AI spans, until the first AI span
         self._empty_calls: dict[str, int] = {}  # by scope, until one has content
         self._first_spans = 0
         self._is_sent_twice = False

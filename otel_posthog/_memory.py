@@ -15,7 +15,7 @@ from otel_posthog.stages.overlaps import keys_of
 from otel_posthog.stages.sampling import Sampler
 from otel_posthog.stages.streams import Key, begun_stream_key, is_late_record, stream_key
 
-_MOST_CALLS = 20_000  # exported calls that are remembered, about 1 KB each; the oldest goes first
+_MOST_CALLS = 20_000  # exported calls, about 1 KB each; the oldest is forgotten first
 _MOST_SCOPES = 100
 _MOST_CANDIDATES = 64  # with one key in common
 _MOST_RECENT = 64
@@ -34,7 +34,7 @@ class Exported:
     size: int
 
     def as_context(self) -> TracedSpan:
-        """What spans to come want to know of it: where and when it is, what and whose it is."""
+        """What later spans need to know of it: ids, times, kind and identity."""
         return as_context(self.span, self.operation, self.identity)
 
 
@@ -44,7 +44,7 @@ class Memory:
     def __init__(self, sampler: Sampler) -> None:
         self.sampler = sampler
         self._scopes: set[str] = set()  # that have recorded calls
-        # While only one has, the last calls are kept as they are: making them light costs more.
+        # With only one, the last calls are kept as they are: making them light costs more.
         self._recent: deque[Exported] = deque(maxlen=_MOST_RECENT)
         self._recent_bytes = 0
         self._calls: OrderedDict[SpanKey, tuple[TracedSpan, list[Key]]] = OrderedDict()

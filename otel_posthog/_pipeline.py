@@ -1,4 +1,4 @@
-"""The way from spans to encoded events: parse, inherit, deduplicate, summarise, place, sample, build, privacy.
+"""From spans to encoded events: parse, inherit, deduplicate, summarise, place, sample, build, privacy.
 
 Exporter, processor, bridge, replay, tests, docs and benchmarks all call :meth:`Pipeline.run`.
 """
@@ -43,7 +43,7 @@ from otel_posthog.stages.placement import place
 from otel_posthog.stages.summaries import summarise
 from otel_posthog.stages.tree import Tree
 
-# A reader or a callable of the app's may raise anything, and `SystemExit` must not end a thread of ours.
+# The app's own readers and callables may raise anything, and `SystemExit` must not end one of our threads.
 APP_ERRORS = (Exception, SystemExit)
 
 _DEEPEST = 100  # levels of a log record's body that are searched for denied keys; the rest is left out
@@ -63,7 +63,7 @@ class Result:
     exported: list[Exported] = field(default_factory=list)
 
     def report(self, ledger: Ledger) -> bool:
-        """Count what became no event; ``True`` if no error was among it."""
+        """Count the spans without an event; ``True`` if none of them was lost to an error."""
         for drop in self.drops:
             detail = None if drop.error is None else f"{drop.reason.replace('_', ' ')}: {type(drop.error).__name__}"
             if drop.count:
@@ -266,7 +266,7 @@ class Pipeline:
         memory: Memory,
         result: Result,
     ) -> dict[str, float | None]:
-        """The share of such traces that is exported, by trace; ``None`` for those that are not."""
+        """The sampling rate of each trace that is exported; ``None`` for a trace that is not."""
         if memory.sampler.keeps_all:
             return {}
         failed: dict[str, bool] = {}
@@ -329,7 +329,7 @@ def _of_the_outer(
 
 
 def _allowed(span: SpanView, denied: Callable[[str], bool]) -> SpanView:
-    """The span without denied attributes, wherever they stand."""
+    """The span without denied attributes, in its events and log records too."""
 
     def event(found: EventView) -> EventView:
         return replace(found, attributes=without(found.attributes, denied), body=_allowed_in(found.body, denied))

@@ -1,4 +1,4 @@
-"""What one process needs to export: pipeline, collector, delivery and counters, built once per process.
+"""Everything that one process needs to export: pipeline, collector, delivery and counters.
 
 A forked child must not use its parent's threads, locks, connections and files. It drops them and builds its own on
 first use; this is the only place that knows process ids.
@@ -71,7 +71,7 @@ class Runtime:
             time.sleep(0.02)
 
     def stats(self) -> Stats:
-        """The counters, and the spans that are no events yet."""
+        """The counters, and the spans that are not events yet."""
         queued = self.collector.queued  # read first: a span that moves on meanwhile is counted twice, not lost
         return replace(self.delivery.stats(), queued=queued)
 
@@ -81,7 +81,7 @@ class PerProcess:
 
     def __init__(self, build: Callable[[], Runtime]) -> None:
         self._build = build
-        # By process id. A parent's is kept, so that a child never closes or finalises what its parent still uses.
+        # By process id. The parent's is kept, so that a child never closes or finalises what the parent still uses.
         self._runtimes: dict[int, Runtime] = {}
         self._built_here()
 
@@ -96,7 +96,7 @@ class PerProcess:
         return self._runtimes.get(os.getpid())
 
     def _built_here(self) -> Runtime:
-        # Two threads may come here at once, and no lock can be trusted after a fork: the first one's is used.
+        # Two threads may arrive here at once, and no lock can be trusted after a fork: the first one's is used.
         runtime = self._runtimes.setdefault(os.getpid(), self._build())
         _stop_at_the_end_of_a_child(runtime)
         return runtime

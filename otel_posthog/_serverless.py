@@ -1,4 +1,4 @@
-"""For functions whose process is frozen between two calls: what a call has left must be sent before it returns."""
+"""For functions whose process is frozen between invocations: events must be sent before the handler returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otel_posthog._configure import flush
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_RESERVE = 200  # milliseconds of a call's time that are left for the answer
+_RESERVE = 200  # milliseconds kept for the response
 
 
 @overload
@@ -75,7 +75,7 @@ def _flushed(handler: Callable[..., Any], timeout_millis: int) -> Callable[..., 
 
 
 async def _flush_beside_the_loop(timeout_millis: int) -> None:
-    """Other tasks go on meanwhile."""
+    """Flush without blocking other tasks."""
     import asyncio  # a slow import, which who runs this has done already
 
     await asyncio.to_thread(flush, timeout_millis)

@@ -1,4 +1,4 @@
-"""SIGTERM: what ended in the last seconds is delivered before the process ends.
+"""SIGTERM: spans of the last seconds are delivered before the process ends.
 
 Python runs no ``atexit`` function when a signal ends the process, and servers that handle SIGTERM gracefully (uvicorn,
 hypercorn) end by raising it again once they have stopped.

@@ -1,4 +1,4 @@
-"""What goes through the pipeline: a batch of spans in, events and drops out. All of it is frozen."""
+"""The values that pass through the pipeline: a batch of spans in, events and drops out. All are frozen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SpanKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Why no event stands for a span. ``not_ai`` is the normal case; the others are settings or errors."""
+    """Why a span has no event. ``not_ai`` is the normal case; the others are settings or errors."""
 
     reason: Literal["not_ai", "filtered", "capture_spans", "sampled", "mapping_failed"]
 
@@ -28,7 +28,7 @@ NOT_AI = Skipped("not_ai")
 class TracedSpan:
     """A span, what its reader made of it, and the capture context in which it started.
 
-    ``exported`` says that its event has left already: it can tell where others belong, but not change any more.
+    ``exported``: its event has been sent, so it gives context to other spans and no longer changes.
     """
 
     span: SpanView
@@ -43,7 +43,7 @@ class TracedSpan:
 
     @property
     def operation(self) -> Operation | None:
-        """What the event says, ``None`` if no event stands for the span."""
+        """What the event says, ``None`` if the span has no event."""
         return self.outcome if type(self.outcome) is Operation else None
 
 
@@ -66,7 +66,7 @@ class Place:
     for a root.
 
     ``emits_trace_event``: the trace takes name and state from this span, whose own event cannot say so because the span
-    is no root of its trace.
+    is not the root of its trace.
     """
 
     trace_id: str
@@ -98,7 +98,7 @@ class Batch:
     Args:
         spans: finished spans, their log records attached.
         contexts: the capture context in which each span started.
-        context_spans: spans of the same traces that are not exported now: open ancestors, spans that are no AI spans,
+        context_spans: spans of the same traces that are not exported now: open ancestors, spans that are not AI spans,
             spans whose event has left already.
         evaluations: log records that are events of their own.
         complete: whether this process knows all its spans of these traces. A parent that is not at hand then has no
@@ -114,7 +114,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Spans that become no event, and why. ``error`` is set where it is a fault and not a setting."""
+    """Spans without an event, and why. ``error`` is set if it is a fault and not a setting."""
 
     reason: str
     count: int = 1

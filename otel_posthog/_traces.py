@@ -21,10 +21,10 @@ from otel_posthog._spans import plain_dict, view_of
 from otel_posthog._trace import NOT_AI, EvaluationRecord, SpanKey, TracedSpan
 from otel_posthog.conventions import IDENTITY_NAMES
 
-LATE = 60.0  # seconds after a trace has ended in which spans that start late still find it
-_MOST_CONTEXT_SPANS = 2_000  # ended spans of one trace that are kept for those still to come
+LATE = 60.0  # seconds for which an ended trace is kept for spans that start late
+_MOST_CONTEXT_SPANS = 2_000  # ended spans kept as context, in one trace
 
-# Bytes that these keep in memory, about.
+# Approximate bytes in memory.
 _OPEN_BYTES = 1_024
 _CONTEXT_BYTES = 512
 
@@ -38,22 +38,22 @@ class EndedSpan:
     size: int
 
 
-# A span that is no AI span and its capture context, an exported span, or what is kept of either in a long trace.
+# A span that is not an AI span and its capture context, an exported span, or what is kept of either in a long trace.
 ContextSpan = tuple[ReadableSpan, "CaptureContext | None"] | Exported | TracedSpan
 
 
 @dataclass(slots=True)
 class TraceState:
-    """One trace. Spans are by their id."""
+    """One trace. Spans are keyed by their id."""
 
     open: dict[int, tuple[ReadableSpan, CaptureContext | None]] = field(default_factory=dict)
-    adopted: set[int] = field(default_factory=set)  # open spans of another provider, whose end nobody reports
+    adopted: set[int] = field(default_factory=set)  # open spans of another provider: their end is not reported
     ended: list[EndedSpan] = field(default_factory=list)
     evaluations: list[EvaluationRecord] = field(default_factory=list)
     waiting_since: float = 0.0
     context_spans: OrderedDict[int, ContextSpan] = field(default_factory=OrderedDict)  # ended, and not to be exported
     touched: float = 0.0
-    size: int = 0  # of what waits, bytes
+    size: int = 0  # bytes of what waits
 
     @property
     def waits(self) -> bool:
@@ -63,7 +63,7 @@ class TraceState:
 
 @dataclass(frozen=True, slots=True)
 class ReadyTrace:
-    """What of a trace is to be exported now."""
+    """The part of a trace that is exported now."""
 
     trace_id: int
     state: TraceState
@@ -188,7 +188,7 @@ class Traces:
         return ready
 
     def exported(self, ready: ReadyTrace, spans: Iterable[Exported]) -> None:
-        """The events of these spans have been made: keep what spans to come want to know of them."""
+        """The events of these spans have been made: keep what later spans of the trace need."""
         trace = ready.state
         for exported in spans:
             self._add_context(trace, int(exported.span.span_id, 16), exported)
@@ -199,7 +199,7 @@ class Traces:
     def _state(self, trace_id: int, now: float) -> TraceState:
         trace = self._traces.get(trace_id)
         if trace is None:
-            # A span that starts after its trace ended (a background task) finds what is left of it.
+            # A span may start after its trace has ended (a background task).
             trace = self._finished.pop(trace_id, None) or TraceState()
             self._traces[trace_id] = trace
         trace.touched = now
@@ -253,12 +253,12 @@ class Traces:
         return False
 
     def _finish(self, trace_id: int, trace: TraceState) -> None:
-        """A trace has ended. It is kept for a while if spans that start late may want to know of it."""
+        """A trace has ended. It is kept for a while if spans that start late may need it."""
         self._traces.pop(trace_id, None)
         kept = trace.context_spans
         self._kept -= _CONTEXT_BYTES * len(kept)
         if all(isinstance(found, tuple) for found in kept.values()):
-            # No event in this trace: of its spans only those that name a user tell anything.
+            # A trace without an event: only spans that name a user matter later.
             trace.context_spans = OrderedDict((i, found) for i, found in kept.items() if _names_somebody(found))
         if trace.context_spans:
             self._lighten(trace)
@@ -274,7 +274,7 @@ class Traces:
             self._kept -= _CONTEXT_BYTES
 
     def _lighten(self, trace: TraceState) -> None:
-        """Keep only where the spans are, what they are and whose."""
+        """Keep only ids, times, kind and identity of the context spans."""
         for span_id, found in trace.context_spans.items():
             if isinstance(found, tuple):
                 trace.context_spans[span_id] = TracedSpan(light(view_of(found[0])), NOT_AI, found[1])
@@ -282,7 +282,7 @@ class Traces:
                 trace.context_spans[span_id] = found.as_context()
 
     def _close_adopted(self) -> None:
-        """Nobody reports the end of spans of another provider."""
+        """Notice the end of spans of another provider, which does not report it."""
         for trace_id in list(self._adopting):
             trace = self._traces.get(trace_id)
             if trace is not None:

@@ -34,7 +34,7 @@ class PostHogSpanExporter(SpanExporter):
     Raises:
         ConfigurationError: an option cannot be used.
 
-    Spans that are no AI spans are ignored. Safe to use from many threads. Sees one batch at a time: the context of
+    Spans that are not AI spans are ignored. Safe to use from many threads. Sees one batch at a time: the context of
     :func:`otel_posthog.context` and spans that end later need :class:`~otel_posthog.PostHogSpanProcessor`.
     """
 
@@ -62,7 +62,7 @@ class PostHogSpanExporter(SpanExporter):
 
     @property
     def runtime(self) -> Runtime:
-        """What exports in this process."""
+        """The runtime of this process."""
         return self._per_process.current
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -103,13 +103,13 @@ class PostHogSpanExporter(SpanExporter):
             runtime.flush_before_exit(seconds)
 
     def hurry(self) -> None:
-        """Deliver events as they come from now on: the process is about to end, and does not say when."""
+        """From now on deliver events at once: the process is about to end."""
         runtime = self._per_process.existing
         if runtime is not None:
             runtime.collector.hurry()
 
     def hint_if_unused(self, seconds: float) -> None:
-        """Log a line if this process has had no AI span in the ``seconds`` since the start."""
+        """Log a hint if this process has ended no AI span in the ``seconds`` since its start."""
         runtime = self._per_process.existing
         if runtime is not None and not runtime.is_shut_down:
             runtime.collector.hint_if_unused(seconds)

@@ -34,7 +34,7 @@ class Inbox(Protocol):
 
 
 class LogRecords:
-    """The way of log records into an exporter: hand it to a :class:`PostHogLogRecordProcessor`."""
+    """Takes log records for an exporter; pass it to a :class:`PostHogLogRecordProcessor`."""
 
     def __init__(self, inbox: Callable[[], Inbox]) -> None:
         self._inbox = inbox
@@ -66,7 +66,7 @@ class PostHogLogRecordProcessor(LogRecordProcessor):
         """Called by the SDK for every log record (``ReadWriteLogRecord``, before SDK 1.38 ``LogData``)."""
         try:
             self._records.add(log_record)
-        except Exception:  # the app's logging must go on, whatever it logs
+        except Exception:  # the app's logging must not fail
             return
 
     emit = on_emit  # the name before SDK 1.38
@@ -80,7 +80,7 @@ class PostHogLogRecordProcessor(LogRecordProcessor):
 
 
 def _is_sampled(record: Any) -> bool:
-    """A span that is not sampled never takes its records."""
+    """Whether the span is sampled; otherwise its records would never be taken."""
     flags = record.trace_flags
     return flags is None or bool(flags & TraceFlags.SAMPLED)
 

@@ -1,4 +1,4 @@
-"""PostHogSpanProcessor: feeds the collector, which knows what only the live process knows."""
+"""PostHogSpanProcessor: passes spans to the collector as they start and end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PostHogSpanProcessor(SpanProcessor):
     """Follows spans while they live, batches AI spans and exports them to PostHog.
 
     Takes the arguments of :class:`~otel_posthog.PostHogSpanExporter`, or an ``exporter`` made already. Spans that are
-    no AI spans are followed too: they tell who the user is and how the AI spans hang together.
+    no AI spans are followed too: they name the user and link the AI spans to each other.
 
     ``OTEL_BSP_SCHEDULE_DELAY`` (milliseconds, default 5000) and ``OTEL_BSP_MAX_EXPORT_BATCH_SIZE`` (events, default
     512) mean what they mean for the SDK's own batching.

@@ -203,6 +203,6 @@ def first_item(body: bytes) -> bytes | None:
     """The first span or log record of a request, undecoded.
 
     Raises:
-        UndecodableError: it is no request.
+        UndecodableError: it is not a request.
     """
     return next((bytes(raw) for _, _, raw in _items(body)), None)

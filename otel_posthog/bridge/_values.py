@@ -35,7 +35,7 @@ def is_remote_parent(flags: int, kind: str) -> bool:
 
 
 class UndecodableError(ValueError):
-    """The bytes are no OTLP request; sending them again cannot help."""
+    """The bytes are not an OTLP request; sending them again cannot help."""
 
 
 @dataclass(slots=True)

@@ -73,7 +73,7 @@ class Reader:
     ``matches`` says whether the convention owns a span. ``parse`` returns its operation; it takes the attributes that
     it understands, the rest passes through to the event. What it leaves ``None`` is filled in from the GenAI
     conventions, if the span carries those too; ``finish`` may then return an operation that is corrected by them.
-    A span of which ``parse`` makes ``None`` is no event: it repeats another one.
+    A span of which ``parse`` makes ``None`` is not an event: it repeats another one.
     """
 
     name: str
@@ -159,7 +159,7 @@ def is_ai_span(span: ReadableSpan) -> bool:
 
 
 def parse_span(span: SpanView, own_readers: Sequence[Reader] = ()) -> Operation | None:
-    """The operation that a span describes, ``None`` if it is no event. Nothing changes it afterwards.
+    """The operation that a span describes, ``None`` if it is not an event. Nothing changes it afterwards.
 
     Raises what a reader of the user's own raises.
     """

@@ -21,7 +21,7 @@ _CONTENT = (
     "gen_ai.completion",
     "gen_ai.prompt",
 )
-# Paths of the providers' inference APIs: counting tokens or listing models is no call.
+# Paths of the providers' inference APIs: counting tokens or listing models is not a call.
 _INFERENCE = re.compile(
     r"/(?:completions|messages|responses|embeddings|converse(?:-stream)?|invoke(?:-with-response-stream)?)(?:[?#]|$)"
     r"|:(?:streamG|g)enerateContent|:(?:batchE|e)mbedContents?"

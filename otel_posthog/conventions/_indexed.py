@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_posthog._model import Json
 
-_MOST_PARTS = 12  # no convention nests deeper; a name with more dots is no path
+_MOST_PARTS = 12  # no convention nests deeper; a name with more dots is not a path
 
 
 def nested(flat: Mapping[str, Any]) -> Json:

@@ -192,7 +192,7 @@ def _answers(body: dict[str, Any]) -> list[Message] | None:
     return messages_of(text, "assistant") if isinstance(text, (str, list)) else None
 
 
-# Fields of a response that are no message, where the two are one object (Anthropic).
+# Fields of a response that are not a message, where the two are one object (Anthropic).
 _BESIDE_MESSAGE = frozenset(
     ("model", "usage", "usage_metadata", "usageMetadata", "stop_sequence", "container", "context_management",
      "service_tier", "llm_output", "created", "object", "model_version", "modelVersion", "response_id", "responseId",

@@ -57,7 +57,7 @@ def _or_none(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """The value with JSON's types only, ``None`` if it is no such value."""
+    """The value with JSON's types only, ``None`` if it is not such a value."""
     return _or_none(_plain(value, 0))
 
 

@@ -134,7 +134,7 @@ def provider_of(raw: str | None) -> str | None:
 
 
 def set_provider(operation: Operation, raw: str | None) -> None:
-    """Set the provider, in PostHog's vocabulary, if it is not known yet; a framework's name is no provider."""
+    """Set the provider, in PostHog's vocabulary, if it is not known yet; a framework's name is not a provider."""
     if raw is None:
         return
     framework = _FRAMEWORKS.get(raw.lower().replace("-", "_").replace(" ", "_"))

@@ -20,7 +20,7 @@ _MOST = 1_000_000  # characters; longer texts pass through unchanged
 def json_prefix(text: str) -> tuple[Json, bool]:
     """The value of a JSON text, and whether it was complete; of a cut text, its complete items.
 
-    A string that was cut keeps its beginning, so that a long prompt is still readable. A text that is no JSON at all
+    A string that was cut keeps its beginning, so that a long prompt is still readable. A text that is not JSON at all
     is returned as it is.
     """
     try:

@@ -28,7 +28,7 @@ _NOT_CACHED = frozenset(("no", "non", "miss", "uncached"))
 _REASONING = frozenset(("reasoning", "thoughts", "thought", "thinking"))
 _MODALITIES = ("audio", "image", "video", "text")
 _MONEY = frozenset(("cost", "costs", "price", "prices", "discount"))
-# Amounts that are no token counts (Genkit counts characters, images and files), and parts of counts without a field.
+# Amounts that are not token counts (Genkit counts characters, images and files), and parts of counts without a field.
 _OTHERS = _MONEY | frozenset(
     ("time", "duration", "latency", "per", "max", "budget", "limit", "prediction",
      "characters", "chars", "words", "seconds",

@@ -1,7 +1,7 @@
 """MLflow tracing: ``mlflow.*``, every value JSON.
 
 Source: mlflow 3.17 autologging as recorded. MLflow puts ``mlflow.spanType`` "null" on every span of the app; that
-alone is no AI span.
+alone is not an AI span.
 """
 
 from __future__ import annotations

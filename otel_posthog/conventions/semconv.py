@@ -44,7 +44,7 @@ from otel_posthog.conventions._semconv_tables import (
 from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import accounting_of, merge_usage, take_usage, usage_of
 
-# State of whatever is no call of a model.
+# State of whatever is not a call of a model.
 _INPUTS = ("gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.retrieval.query.text", "gen_ai.memory.query.text",
            "gen_ai.task.input")  # fmt: skip
 _OUTPUTS = ("gen_ai.tool.call.result", "gen_ai.tool.output", "gen_ai.retrieval.documents", "gen_ai.memory.records",

@@ -177,7 +177,7 @@ def _read_metadata(operation: Operation, attributes: Attributes) -> None:
 
 
 def attributes_tags(value: Any) -> list[str] | None:
-    """Tags as strings, ``None`` if the value is no list."""
+    """Tags as strings, ``None`` if the value is not a list."""
     return [str(tag) for tag in value] if isinstance(value, (list, tuple)) else None
 
 

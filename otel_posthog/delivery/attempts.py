@@ -1,4 +1,4 @@
-"""Attempts: one request for a batch, and what its outcome asks for: done, again, in parts, or given up."""
+"""Attempts: one request for a batch, and what follows from its outcome: done, retry, split or drop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Attempts:
         self._changed, self._shrink = changed, shrink
         self._keeps_events = settings.spool_dir is not None
         self._max_attempts = None if settings.max_retries is None else settings.max_retries + 1
-        self._is_in_trouble = False  # as far as the log says
+        self._is_in_trouble = False  # according to the log
 
     @property
     def max_events(self) -> int:
@@ -55,7 +55,7 @@ class Attempts:
             if events:
                 outcome, seconds = self._channel.send(batch, events, protocol, total)
                 remaining = self._settle(batch, outcome, protocol, seconds)
-        except (Exception, SystemExit) as error:  # a mistake of ours, or of a session or callback of the app's
+        except (Exception, SystemExit) as error:  # a bug here, or in the app's session or callback
             detail = f"was not asked: {type(error).__name__} in otel-posthog"
             remaining = self._again(batch, Outcome("retry", "internal_error", detail, may_be_one_event=True), protocol)
         finally:

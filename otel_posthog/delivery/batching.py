@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from otel_posthog.delivery.outbox import Item, take
 
-# Bytes: however often a host refuses or a link stalls, requests are not planned smaller.
+# Bytes: requests are never planned smaller, however often a host refuses or a link stalls.
 SMALLEST_BODY = 64 * 1024
 _TOO_SLOW = 10.0  # seconds that a request may take before the next are smaller
-_TARGET = 5.0  # seconds that they should take then
+_TARGET = 5.0  # seconds that the smaller ones should take
 _FAST = 2.5  # seconds in which requests must be answered for the next to be larger
-_FAST_REQUESTS = 8  # so many of them in a row
+_FAST_REQUESTS = 8  # how many of these in a row
 # Requests that may be spent on finding the events that PostHog refuses in one batch.
 _MAX_PARTS = 256
 
@@ -33,7 +33,7 @@ class BodySize:
         return size > self.bytes
 
     def answered(self, size: int, seconds: float) -> None:
-        """Any answer came after ``seconds``."""
+        """An answer came after ``seconds``."""
         if seconds > _TOO_SLOW:
             self._reduce_to(int(size * _TARGET / seconds))
         elif seconds < _FAST and size > self.bytes // 2:

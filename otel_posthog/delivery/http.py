@@ -117,7 +117,7 @@ class _Body:
 
 
 def _read(response: requests.Response, limit: int, deadline: float) -> bytes:
-    """The body, at most ``limit`` bytes of it: what was compressed against our wish is decompressed no further."""
+    """The body, at most ``limit`` bytes of it: a compressed answer is decompressed no further."""
     body = bytearray()
     while len(body) < limit:
         part = response.raw.read(min(_READ_SIZE, limit - len(body)), decode_content=False)
@@ -143,7 +143,7 @@ def _transport_error(error: Exception, deadline: float | None) -> TransportError
         return TransportError("retry", "tls", "failed to set up TLS")
     if isinstance(error, ValueError) and "LocationParse" in type(error).__name__:  # urllib3's
         return TransportError("refused", "invalid_url", "is not a URL that can be requested")
-    # Whatever else: no connection, no file descriptor, no memory. All of it may pass.
+    # Anything else: no connection, no file descriptor, no memory. It may pass.
     return TransportError("retry", "connection", f"could not be reached ({type(error).__name__})")
 
 

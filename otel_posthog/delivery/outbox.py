@@ -44,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Items that an outbox gives up, and why."""
+    """Items that an outbox drops, and why."""
 
     items: Sequence[Item]
     reason: str
@@ -67,7 +67,7 @@ class Outbox(Protocol):
         """The moment at which :meth:`upkeep` has something to do."""
 
     def put(self, items: Sequence[Item]) -> list[Drop]:
-        """Add items; what the bounds cost is returned."""
+        """Add items; returns what is dropped to stay within the bounds."""
 
     def next_batch(self, max_events: int, max_bytes: int) -> list[Item]:
         """The oldest items, as many as fit; one that is larger than ``max_bytes`` comes alone. No uuid comes twice.
@@ -104,7 +104,7 @@ class MemoryOutbox:
         return len(self._queue)
 
     def put(self, items: Sequence[Item]) -> list[Drop]:
-        """Add items; what the bounds cost is returned."""
+        """Add items; returns what is dropped to stay within the bounds."""
         dropped: list[Item] = []
         for item in items:
             if self._make_room(item, dropped):
@@ -150,11 +150,11 @@ class MemoryOutbox:
                 self._bytes -= item.size
 
     def upkeep(self, now: float) -> tuple[list[Item], list[Drop]]:
-        """Nothing: memory does not outlive its process."""
+        """Nothing to do: memory does not outlive its process."""
         return [], []
 
     def close(self, taken: Sequence[Item]) -> list[Item]:
-        """Everything, since nothing keeps it."""
+        """Everything: memory is not kept."""
         left = [*taken, *self._queue]
         self._queue.clear()
         return left

@@ -122,7 +122,7 @@ _STATE_ROWS: tuple[Property, ...] = (*COMMON, *STATE)
 
 
 def _names_without_content(operation: Operation, span: SpanView) -> dict[str, Json]:
-    """The name of the tool or agent, else what of the span's name is no sentence; an override by the app is content."""
+    """The name of the tool or agent, else the span's name up to where it is a sentence; an override is content."""
     return {"$ai_span_name": operation.name or span_name_without_content(operation.operation_name, span.name)}
 
 

@@ -1,4 +1,4 @@
-"""Recognising media: base64, data URLs and bytes, in texts and in objects. What becomes of them is for ``privacy``."""
+"""Recognising media: base64, data URLs and bytes, in texts and objects. ``privacy`` decides what to do with them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MEDIA_KINDS = frozenset(
     ("audio", "base64", "binary", "blob", "buffer", "document", "file", "image", "image_url", "input_audio",
      "input_file", "input_image", "media", "video")
 )  # fmt: skip
-_SURELY_ENCODED = 100  # characters of base64 that are no word, beside a type that nobody here knows
+_SURELY_ENCODED = 100  # characters of base64 that are not a word, beside an unknown type
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +134,12 @@ def may_hold_media(properties: Mapping[str, Any], body: bytes) -> bool:
 
 
 _TEXT_OR_NUMBER = frozenset((str, int, float, bool, type(None)))
-_MOST_CONTAINERS = 100_000  # a value that holds itself has no end
+_MOST_CONTAINERS = 100_000  # a value may contain itself
 
 
 def _has_media_field(properties: Mapping[str, Any]) -> bool:
     containers: list[Any] = [value for value in properties.values() if type(value) not in _TEXT_OR_NUMBER]
-    for visited, found in enumerate(containers):  # which grows meanwhile
+    for visited, found in enumerate(containers):  # the list grows meanwhile
         kind = type(found)
         if kind is dict:
             if not _KEYS.isdisjoint(found):

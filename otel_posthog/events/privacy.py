@@ -31,7 +31,7 @@ Redact = Callable[[str, str], str]
 
 FAILED = "[removed: redaction failed]"
 
-_STRUCTURE = frozenset(("role", "tool_call_id", "finish_reason"))  # fields of a message that are no text
+_STRUCTURE = frozenset(("role", "tool_call_id", "finish_reason"))  # fields of a message that are not text
 _DEEPEST = 100  # levels; more are not sent
 _LONGEST_NUMBER = 7  # digits; longer ones may be a card or a phone number
 

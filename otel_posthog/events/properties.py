@@ -26,7 +26,7 @@ class Property:
         value: gets it from an operation (``None``: absent); ``None`` if it is worked out elsewhere in ``events``.
         without_content: what of it is sent where content is off.
         where: what a ``redact`` callable is told; ``None``: never redacted.
-        cut: order in which a property that makes the event too large is cut; 0: with all that is no content.
+        cut: order in which a property that makes the event too large is cut; 0: with all that is not content.
     """
 
     name: str

@@ -106,7 +106,7 @@ def fresh_input(properties: dict[str, Any]) -> float | None:
 
 
 def plain_output(properties: dict[str, Any]) -> float | None:
-    """The output tokens that are no reasoning."""
+    """The output tokens that are not reasoning."""
     tokens = _number(properties, "$ai_output_tokens")
     if tokens is None or adds_reasoning(properties):
         return tokens

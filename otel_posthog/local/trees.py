@@ -2,7 +2,7 @@
 
 Rules: PostHog's trace view, read from its sources in 2026. A node's id is `$ai_generation_id`, else
 `$ai_span_id`, else the uuid; its parent is `$ai_parent_id`, else the trace. A parent nobody has
-makes a root. `$ai_trace` events are no nodes: they name the trace.
+makes a root. `$ai_trace` events are not nodes: they name the trace.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What two records say of a call: on what they agree, and on what they differ."""
+"""Comparing two records of a call: where they agree and where they differ."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from otel_posthog._trace import TracedSpan
 
 
 def id_family(response_id: str) -> str:
-    """``chatcmpl`` of ``chatcmpl-9a``: ids of two families are given by two systems and tell nothing of each other."""
+    """``chatcmpl`` of ``chatcmpl-9a``: ids of two families come from two systems and cannot be compared."""
     return response_id.replace("_", "-").partition("-")[0]
 
 
 def compare(one: Operation, two: Operation) -> tuple[set[str], set[str]]:
-    """On what two records of a call agree, and on what they differ; what one of them does not state is neither."""
+    """Where two records of a call agree and where they differ; what one does not state is neither."""
     usage, other = one.usage or Usage(), two.usage or Usage()
     pairs = {
         "question": (last_user_text(one.input), last_user_text(two.input)),
@@ -28,7 +28,7 @@ def compare(one: Operation, two: Operation) -> tuple[set[str], set[str]]:
 
 
 def input_tokens(usage: Usage) -> int | None:
-    """With the cache: some records have it inside of the input, others beside it."""
+    """Input tokens with the cache, which some records count inside the input and others beside it."""
     if usage.input is None or usage.cache_inside:
         return usage.input
     return usage.input + _cached_tokens(usage)
@@ -46,7 +46,7 @@ def _answer(operation: Operation) -> str | None:
 
 
 def share_a_model(one: Operation, two: Operation) -> bool:
-    """A model in common, be it with a route before it or a date behind it; where one names none, the same provider."""
+    """Whether they name the same model, with or without a route or a date; if one names none, the same provider."""
     models, others = (
         [model.rpartition("/")[2].lower() for model in (it.request_model, it.response_model) if model]
         for it in (one, two)

@@ -18,7 +18,7 @@ from otel_posthog.stages.overlaps import OverlappingRecords
 from otel_posthog.stages.streams import requests_of_streams
 from otel_posthog.stages.tree import NearestAncestor, Tree
 
-# Between two model calls one of these means that they are two: the outer one's answer led to it.
+# One of these between two model calls means that they are two: the outer one's answer led to it.
 _SEPARATES = frozenset(("tool", "agent", "retrieval", "rerank", "guardrail", "evaluation"))
 
 
@@ -49,9 +49,9 @@ def deduplicate(tree: Tree, identities: Mapping[SpanKey, Identity]) -> Deduplica
 
 
 def _merge_nested(tree: Tree, calls: Iterable[TracedSpan], found: Deduplicated) -> None:
-    """A call inside a call is the same one if nothing tells them apart.
+    """A call inside a call is the same call unless something tells them apart.
 
-    Of several calls inside (retries) each learns the question, and none the answer and its price: they may be any's.
+    If there are several inside (retries), each gets the question and none the answer or its price.
     """
     nearest = NearestAncestor(tree, _is_call_or_separator)
     inside: dict[SpanKey, list[TracedSpan]] = defaultdict(list)
@@ -61,7 +61,7 @@ def _merge_nested(tree: Tree, calls: Iterable[TracedSpan], found: Deduplicated) 
         if outer is not None and _is_same_nested(outer, inner):
             inside[outer.key].append(inner)
             outers[outer.key] = outer
-    # Outermost first, so that what only that one knew comes down all the way.
+    # Outermost first, so that what only the outermost knows is passed down all the way.
     for outer in sorted(outers.values(), key=tree.depth):
         records = inside[outer.key]
         for inner in records:

@@ -55,7 +55,7 @@ def stated_user(traced: TracedSpan) -> str | None:
 
 
 def stated_session(traced: TracedSpan) -> str | None:
-    """As :func:`stated_user`, of the session."""
+    """The session that the span or its own capture context names."""
     operation, context = traced.operation, traced.context
     session = operation.session if operation is not None else None
     if session is None and context is not None:
@@ -66,5 +66,5 @@ def stated_session(traced: TracedSpan) -> str | None:
 
 
 def identity_attributes(attributes: Mapping[str, Json]) -> dict[str, Json]:
-    """The attributes that say whose a span is: all that is kept of a span that is no AI span."""
+    """The attributes that name user and session: all that is kept of a span that is not an AI span."""
     return {name: attributes[name] for name in attributes.keys() & IDENTITY_NAMES}

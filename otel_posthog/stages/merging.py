@@ -14,7 +14,7 @@ _OF_THE_ANSWER = frozenset(("response_model", "response_id", "finish_reasons", "
 
 
 def completed(inner: Operation, outer: Operation, alone: bool = True) -> Operation:
-    """``inner`` with what only ``outer`` states; of the answer only if it is ``alone`` in there."""
+    """``inner`` with what only ``outer`` states; the answer only if it is ``alone`` in there."""
     changes: dict[str, object] = {}
     for row in fields(Operation):
         name = row.name
@@ -39,7 +39,7 @@ def completed(inner: Operation, outer: Operation, alone: bool = True) -> Operati
 
 
 def _joined(inner: Usage | None, outer: Usage) -> Usage:
-    """The inner counts, and from the outer ones what the inner one does not state."""
+    """The inner record's counts, completed by those of the outer one."""
     if inner is None or (inner.input is None and inner.output is None):
         return outer
     changes: dict[str, object] = {}
@@ -51,5 +51,5 @@ def _joined(inner: Usage | None, outer: Usage) -> Usage:
         if getattr(inner, row.name) is None and getattr(outer, row.name) is not None:
             changes[row.name] = getattr(outer, row.name)
     if inner.input is not None and inner.output is not None:
-        changes.pop("total", None)  # another's total may be of other counts
+        changes.pop("total", None)  # the other total may be the sum of other counts
     return replace(inner, **changes)  # type: ignore[arg-type]  # as above

@@ -1,4 +1,4 @@
-"""Records of one call that lie side by side, found by what may identify the call."""
+"""Records of one call side by side, found by what may identify the call."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MOST_CANDIDATES = 64  # records with a common key that are compared with one ca
 
 
 class OverlappingRecords:
-    """The records that came before, by what may identify the call: each is looked up, not compared with all others."""
+    """Earlier records by what may identify the call, so that each is looked up and not compared with all others."""
 
     def __init__(self, identities: Mapping[SpanKey, Identity]) -> None:
         self._identities = identities
         self._by_key: dict[Key, dict[str, list[TracedSpan]]] = {}
-        self._taken: set[SpanKey] = set()  # records that have their inner one
+        self._taken: set[SpanKey] = set()  # outer records whose inner record is known
 
     def record_of(self, inner: TracedSpan) -> TracedSpan | None:
         """The outer record of the same call, if there is one; ``inner`` is remembered for those that follow."""
@@ -106,7 +106,7 @@ class OverlappingRecords:
 
 
 def keys_of(traced: TracedSpan) -> list[Key]:
-    """Under what a record can be found."""
+    """The keys under which a record can be found."""
     keys, question, tokens = _identifying(traced)
     if traced.operation is None:
         return keys
@@ -121,7 +121,7 @@ def keys_of(traced: TracedSpan) -> list[Key]:
 
 
 def _keys_to_find(traced: TracedSpan) -> list[Key]:
-    """Under what another record of the call would be found, the most certain first."""
+    """The keys of another record of the same call, the most certain first."""
     keys, question, tokens = _identifying(traced)
     if traced.operation is None:
         return keys

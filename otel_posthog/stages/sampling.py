@@ -23,7 +23,7 @@ class Sampler:
 
     @property
     def keeps_all(self) -> bool:
-        """Whether there is nothing to decide."""
+        """Whether every trace is kept."""
         return self._rate >= 1
 
     def waits_for_errors(self, trace_id: str) -> bool:
@@ -31,7 +31,7 @@ class Sampler:
         return not self.keeps_all and not self._sample_errors and not self._is_in_sample(trace_id)
 
     def rate_of(self, trace_id: str, failed: bool) -> float | None:
-        """The share of such traces that is exported, ``None`` if this one is not."""
+        """The sampling rate of the trace, ``None`` if it is not exported."""
         if trace_id not in self._decisions:
             self._decisions[trace_id] = self._decide(trace_id, failed)
             if len(self._decisions) > _MOST_TRACES:

@@ -1,4 +1,4 @@
-"""Streams of which one record is made at their beginning, and another at their end."""
+"""Streams with one record made when they begin and another when they end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def is_late_record(traced: TracedSpan) -> bool:
 
 
 def stream_key(traced: TracedSpan) -> Key:
-    """What a stream's two records have in common."""
+    """The key that a stream's two records share."""
     operation = traced.operation
     model = operation.request_model if operation is not None else None
     question = last_user_text(operation.input) if operation is not None else None

@@ -14,11 +14,11 @@ _HOLDS_OTHERS = frozenset(("agent", "chain"))
 
 @dataclass(slots=True)
 class _Below:
-    """What the spans below a holder say, put together from the leaves up."""
+    """What the spans below an agent or chain say, collected from the leaves up."""
 
     users: set[str] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
-    first: TracedSpan | None = None  # generations whose content may be shown, by start
+    first: TracedSpan | None = None  # generations whose content may be sent, by start
     last: TracedSpan | None = None
     has_call: bool = False
 
@@ -101,7 +101,7 @@ def _collect(collected: _Below, traced: TracedSpan, operation: Operation, identi
         collected.sessions.add(identity.session)
     if operation.is_call:
         collected.has_call = True
-    # What a part of the code keeps to itself must not come out through what holds it.
+    # Content that is off for a span must not be sent with the agent around it.
     keeps_content = traced.context is not None and traced.context.capture_content is False
     if operation.kind == "generation" and not keeps_content:
         collected.add_call(traced)

@@ -19,7 +19,7 @@ class Tree:
         return key in self._by_key
 
     def parent(self, traced: TracedSpan) -> TracedSpan | None:
-        """The parent, if it is at hand."""
+        """The parent, if it is known."""
         span = traced.span
         if span.parent_span_id is None or span.parent_span_id == span.span_id:
             return None
@@ -30,7 +30,7 @@ class Tree:
         return self._by_key.values()
 
     def depth(self, traced: TracedSpan) -> int:
-        """How many ancestors are at hand. Ids that form a loop end where it closes."""
+        """The number of known ancestors. A loop of ids ends where it closes."""
         path: list[SpanKey] = []
         current: TracedSpan | None = traced
         while current is not None and current.key not in self._depths:
@@ -52,7 +52,7 @@ class NearestAncestor:
         self._found: dict[SpanKey, TracedSpan | None] = {}
 
     def of(self, traced: TracedSpan) -> TracedSpan | None:
-        """The nearest, ``None`` if none is at hand."""
+        """The nearest, ``None`` if there is none."""
         path: list[SpanKey] = []
         current = traced
         nearest: TracedSpan | None = None
@@ -76,7 +76,7 @@ class NearestAncestor:
 
 
 class TopAncestor:
-    """Finds the last ancestor that is at hand, the span itself if it has none."""
+    """Finds the topmost known ancestor, the span itself if it has none."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree

@@ -79,13 +79,15 @@ def _explain_file(path: str, trace_id: str) -> Iterator[str]:
 
 def _explain_trace(trace_id: str, database: str) -> Iterator[str]:
     if not Path(database).is_file():
-        raise click.ClickException(f"{trace_id} is no file, and there is no database of a local PostHog at {database}")
+        raise click.ClickException(
+            f"{trace_id} is not a file, and there is no database of a local PostHog at {database}"
+        )
     from otel_posthog.local.store import Store
 
     store = Store(database)
     found = store.trace_ids(trace_id)
     if not found:
-        raise click.ClickException(f"{trace_id} is no file, and no trace of the local PostHog starts with it")
+        raise click.ClickException(f"{trace_id} is not a file, and no trace of the local PostHog starts with it")
     for one in found:
         for event, raw in store.explained_trace(one):
             yield f"event {event['uuid']} of trace {one}"
