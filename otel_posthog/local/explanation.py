@@ -67,12 +67,12 @@ def explanation_lines(event: str, found: Explanation | None) -> Iterator[str]:
     width = max((len(name) for name, _ in found.sources), default=0)
     for name, attributes in found.sources:
         yield f"  {name:<{width}}  <- {', '.join(attributes)}"
-    for name in found.other:
-        yield f"  {name:<{width}}  <- {OTHER_SOURCE}"
+    if found.other:
+        yield f"  from {OTHER_SOURCE}: {', '.join(found.other)}"
     if found.unread:
         yield f"  without a property, passed through: {', '.join(found.unread)}"
-    for name, why in found.dropped:
-        yield f"  dropped: {name} ({why})"
+    for why in dict.fromkeys(why for _, why in found.dropped):
+        yield f"  left out: {', '.join(name for name, its in found.dropped if its == why)} ({why})"
     for _, scope, span_id in found.merged:
         yield f"  another record of this call went into it: span {span_id}, scope {scope}"
     for note in found.notes:

@@ -43,6 +43,8 @@ def explain(what: str, trace_id: str | None, database: str) -> None:
     try:
         for line in lines:
             click.echo(line)
+    except BrokenPipeError:  # `| head`: click ends quietly
+        raise
     except (UnreadableError, OSError) as error:
         raise click.ClickException(f"{what}: {error}") from None
 
