@@ -1,7 +1,7 @@
-"""Attributes that a reader consumes: each is converted and taken, or left in place.
+"""The attributes of one span while a reader consumes them.
 
-What nobody takes is what no rule understood; it passes through to the event under its own name. So a malformed
-value costs its property only, and is still visible.
+Each is converted and taken, or left in place. Those left pass through to the event under their own names, so a
+malformed value loses only its property and stays visible.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _rank(hit: tuple[tuple[int, Any, Any], str]) -> int:
 
 
 class Attributes:
-    """The attributes of one span during parsing; ``left`` holds those that were not taken yet."""
+    """The attributes of one span during parsing; ``left`` holds those not taken yet."""
 
     __slots__ = ("left",)
 

@@ -20,7 +20,7 @@ _PLAIN_FIELDS = tuple(field.name for field in fields(Operation) if field.default
 
 
 def filled(specific: Operation, generic: Operation) -> Operation:
-    """The specific operation, with the fields that it leaves open from the generic one."""
+    """The specific operation, with missing fields filled in from the generic one."""
     for name in _PLAIN_FIELDS:
         if getattr(specific, name) is None:
             setattr(specific, name, getattr(generic, name))
@@ -124,7 +124,7 @@ def _finish_reasons(operation: Operation) -> list[str]:
 
 
 def _with_content(messages: list[Message] | None) -> list[Message] | None:
-    """The messages that are not empty: without content capture some libraries write empty ones."""
+    """The non-empty messages: without content capture some libraries write empty ones."""
     return [message for message in messages or () if message.parts or message.extra] or None
 
 
@@ -149,7 +149,7 @@ def _finish_reason(written: str) -> str:
 
 
 def _check_first_token(operation: Operation, span: SpanView) -> None:
-    """Drop a first token after the end of the call: it was measured in another unit or on another clock."""
+    """Drop a time to first token above the latency: it was measured in another unit or by another clock."""
     latency = operation.latency
     if latency is None:
         latency = (span.end_unix_nano - span.start_unix_nano) / 1e9
@@ -186,7 +186,7 @@ _URLS = index_of(
 
 
 def _read_urls(operation: Operation, attributes: Attributes) -> None:
-    """Base and request URL. ``server.address`` has no scheme: it is assumed only where the port decides it."""
+    """Base and request URL. ``server.address`` has no scheme, so one is inferred from the port."""
     found = attributes.take_all(_URLS)
     url, address, port = found.get("url"), found.get("address"), found.get("port")
     if url is not None and url.endswith("#stream"):  # the Mistral SDK's name for a stream

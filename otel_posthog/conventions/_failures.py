@@ -21,9 +21,9 @@ _STATUS_IN_TEXT = re.compile(
     r"|\A(?:\w*Error: )?([45]\d\d) (?=[A-Z{\"])",
     re.IGNORECASE | re.MULTILINE,
 )
-_SCANNED = 2_000  # characters; the status stands at the front, and an error text can quote a whole prompt
+_SCANNED = 2_000  # characters; the status comes first, and a message can quote a whole prompt
 
-# Exception classes that stand for one status by the SDKs' own definition (openai and anthropic _exceptions.py; errors
+# Exception classes that the SDKs define for one status (openai and anthropic _exceptions.py; errors
 # of the Bedrock Runtime API reference).
 _STATUS_OF_CLASS = {
     "BadRequestError": 400,
@@ -43,7 +43,7 @@ _STATUS_OF_CLASS = {
     "ServiceUnavailableException": 503,
 }
 
-# The same, as the text of an error that wraps another names it: "litellm.RateLimitError: …".
+# The same classes in the message of an error that wraps another: "litellm.RateLimitError: …".
 _CLASS_IN_TEXT = re.compile(rf"\b({'|'.join(_STATUS_OF_CLASS)}): ")
 _NAMED_WITHIN = 200  # characters
 
@@ -68,7 +68,7 @@ def _status_of_named_class(message: str | None) -> int | None:
     return _STATUS_OF_CLASS[found.group(1)] if found else None
 
 
-def _said(message: str | None) -> str | None:
+def _message_text(message: str | None) -> str | None:
     """The text of a message that is a ``repr`` (OpenAI Agents): ``{'message': …, 'data': {'error': …}}``."""
     if message is None or not message.startswith("{'message': "):
         return message
@@ -108,7 +108,7 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
         failure.type = None  # Genkit writes the status as the type
     if error_type and error_type != "_OTHER" and http_status(error_type) is None:
         failure.type = error_type
-    failure.message = _said(failure.message or message or span.status_message or None)
+    failure.message = _message_text(failure.message or message or span.status_message or None)
     if failure.status is None or failure.status < 400:
         failure.status = (
             digits

@@ -24,9 +24,9 @@ _START = frozenset('{["')
 
 
 def loads(text: str) -> Json:
-    """The value of a JSON text. Raises ``ValueError`` if it is none.
+    """Decode JSON. Raises ``ValueError`` if the text is not JSON.
 
-    ``NaN`` and ``Infinity`` become texts, half a surrogate pair becomes U+FFFD.
+    ``NaN`` and ``Infinity`` become strings, half a surrogate pair becomes U+FFFD.
     """
     try:
         return orjson.loads(text)

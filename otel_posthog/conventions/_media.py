@@ -48,7 +48,7 @@ def media(modality: str) -> Callable[[JsonObject], Part | None]:
 
 
 def _has_empty_source(part: JsonObject) -> bool:
-    """Whether the data were left out (OpenLLMetry for Bedrock)."""
+    """Whether the data was omitted (OpenLLMetry for Bedrock)."""
     return any(part.get(name) == "" for name in ("content", "data", "url", "uri"))
 
 
@@ -65,8 +65,8 @@ def _layers(part: JsonObject) -> Iterable[JsonObject | str]:
 
 
 def _encoded(source: Json) -> Json:
-    """Base64 of bytes that are written as such, as numbers, as Node's ``Buffer`` or as an object from place to number;
-    anything else as it is."""
+    """Base64 for bytes, lists of numbers, Node's ``Buffer`` and objects that map positions to numbers; other values
+    unchanged."""
     octets = source
     if isinstance(octets, dict):
         octets = octets.get("data") if octets.get("type") == "Buffer" else _numbered(octets)

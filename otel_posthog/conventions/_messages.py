@@ -58,7 +58,7 @@ def role_of(role: Json, default: str) -> str:
 
 
 def message_of(value: Json, default_role: str = "user") -> Message | None:
-    """A message from one JSON value; ``None`` if there is nothing in it."""
+    """A message from one JSON value; ``None`` if it is empty."""
     if type(value) is dict and (written := value.get("parts")) and type(written) is list:
         if value.keys() <= _SEMCONV_KEYS:
             # The conventions' own shape needs none of what follows.
@@ -197,9 +197,9 @@ def holds_messages(value: Json) -> bool:
 
 
 def messages_in(written: Any, default_role: str = "user") -> tuple[list[Message] | None, bool]:
-    """Messages from the raw value of an attribute, and whether it is whole: a limit may have cut it.
+    """Messages from the raw value of an attribute, and whether it is complete: attribute limits truncate values.
 
-    A text that is JSON of something else than messages is a message itself: what somebody wrote stays as it is.
+    Text that is JSON but not messages, such as structured output, becomes one message unchanged.
     """
     if not isinstance(written, str):
         return messages_of(written, default_role), True
@@ -218,8 +218,8 @@ def _is_list_of_texts(value: Json) -> bool:
 
 
 def structure_in(written: str) -> tuple[Json, bool]:
-    """The value of a text that is JSON, once or twice, or the ``repr`` of Python values; else the text. And whether it
-    is whole."""
+    """Decode text that is JSON, possibly encoded twice, or a Python ``repr``; other text is returned unchanged. Also
+    whether it was complete."""
     value, whole = json_prefix(written)
     if isinstance(value, str) and value is not written and value[:1] in ("[", "{"):  # encoded twice
         value, whole = json_prefix(value)

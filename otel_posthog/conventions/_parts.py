@@ -208,7 +208,7 @@ _BY_KEY: dict[str, Callable[[JsonObject], Part | None]] = {
 }
 
 
-_SPECIAL = frozenset(("", "{", *PLACEHOLDER_STARTS))  # how a text begins that may be more, or less, than a text
+_SPECIAL = frozenset(("", "{", *PLACEHOLDER_STARTS))  # first characters of texts that may be placeholders or parts
 
 
 def part_of(value: Json) -> Part | None:
@@ -216,7 +216,7 @@ def part_of(value: Json) -> Part | None:
     if type(value) is dict and value.get("type") == "text":
         text = value.get("content")
         if type(text) is str and text[:1] not in _SPECIAL:
-            return Text(text)  # what most parts are needs none of what follows
+            return Text(text)  # fast path: most parts are plain text
     part = _part(value)
     if isinstance(part, Text):
         return None if not part.text or is_placeholder(part.text) else part
@@ -276,7 +276,7 @@ def _text_or_part(text: str) -> Part:
 
 
 def append_part(parts: list[Part], part: Part) -> None:
-    """Add the next part of a stream: text is joined to the text before it."""
+    """Append a part of a stream, joining consecutive text."""
     if isinstance(part, Text) and parts and isinstance(parts[-1], Text):
         parts[-1] = Text(parts[-1].text + part.text)
     else:

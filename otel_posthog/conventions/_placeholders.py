@@ -1,4 +1,4 @@
-"""Placeholders that libraries write for values they leave out."""
+"""Placeholders that libraries write for omitted values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST = 300  # characters
 
 
 def is_placeholder(value: Any) -> bool:
-    """Whether a string stands for a value that was left out."""
+    """Whether a string stands for an omitted value."""
     if not isinstance(value, str) or value[:1] not in PLACEHOLDER_STARTS or len(value) > _LONGEST:
         return False
     return value in _TEXTS or _PATTERN.fullmatch(value) is not None

@@ -1,6 +1,6 @@
 """Values from the ``repr`` of Python objects: ``Message(role=<Role.USER: 'user'>, text='Hi')``.
 
-Some frameworks write what has no JSON form that way. Objects become objects of their named fields.
+Some frameworks write values without a JSON form this way. Objects become objects of their named fields.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ Counts = dict[Field, tuple[int, int]]  # rank and count, by field
 
 
 def _add(counts: Counts, name: str, value: Any) -> bool:
-    """Add a count by its name. ``False`` if it is none."""
+    """Add a count by its name; ``False`` if the name is not that of a token count."""
     field, rank = _recognised(name)
     if field is None:
         return False
@@ -113,7 +113,7 @@ def _usage(counts: Counts) -> Usage:
         found["input"] += tool_prompt
     lives = found.get("cache_write_5m", 0) + found.get("cache_write_1h", 0)
     if lives and not found.get("cache_write"):
-        found["cache_write"] = lives  # LangChain then says 0
+        found["cache_write"] = lives  # where LangChain writes 0
     return Usage(
         **found, by_modality={field: count for field, (_, count) in counts.items() if isinstance(field, tuple)}
     )
@@ -139,11 +139,11 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
     # Objects in OpenAI's shape (LiteLLM) may repeat Anthropic's names, but count the cache inside.
     found.cache_inside = "prompt_tokens" in usage or not any(name in usage for name in _OUTSIDE_NAMES)
     if found.total is not None and found.total == (found.input or 0) + (found.output or 0):
-        found.cache_inside = True  # a total without the cache can only hold it in the input
+        found.cache_inside = True  # the total leaves no room for cache tokens outside the input
     return found
 
 
-# Names that only APIs write which count the cache outside the input: Anthropic's, and Bedrock's Converse.
+# Names used only by APIs that count the cache outside the input: Anthropic's, and Bedrock's Converse.
 _OUTSIDE_NAMES = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
 _LONGEST_PATH = 200  # characters of a path in a usage object
 
@@ -238,7 +238,7 @@ def settled(usage: Usage, counts_thoughts_apart: bool) -> Usage:
 
 
 def beyond_input_and_output(usage: Usage) -> int:
-    """How much the total is more than input and output, 0 if a count is unknown."""
+    """By how much the total exceeds input plus output; 0 if a count is unknown."""
     if usage.total is None or usage.input is None or usage.output is None:
         return 0
     return usage.total - usage.input - usage.output

@@ -1,8 +1,8 @@
 """Haystack: ``haystack.component.*``, ``haystack.pipeline.*`` and ``haystack.agent.*``.
 
 Source: haystack-ai's tracing (haystack/tracing, core/pipeline/base.py), 2.31 and 3.4 as recorded; content only with
-``HAYSTACK_CONTENT_TRACING_ENABLED``. A chat generator's usage is in the ``meta`` of its replies. What holds tools is
-written as the ``repr`` of Python objects.
+``HAYSTACK_CONTENT_TRACING_ENABLED``. A chat generator's usage is in the ``meta`` of its replies. Values that
+contain tools are written as the ``repr`` of Python objects.
 """
 
 from __future__ import annotations

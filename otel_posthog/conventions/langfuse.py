@@ -205,7 +205,7 @@ def _defines_tool(message: Json) -> bool:
 
 
 def _arguments(input: Json) -> Json:
-    """A decorated function's ``{"args", "kwargs"}``, without what is empty."""
+    """A decorated function's ``{"args", "kwargs"}``, without its empty parts."""
     if isinstance(input, dict) and set(input) == {"args", "kwargs"} and not (input["args"] and input["kwargs"]):
         input = input["args"] or input["kwargs"]
         if isinstance(input, list) and len(input) == 1:

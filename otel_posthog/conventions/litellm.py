@@ -1,7 +1,7 @@
 """LiteLLM's OpenTelemetry callback: GenAI attributes, and Python reprs beside them.
 
 Source: litellm 1.106 and 1.110 as recorded; its version 2 (``LITELLM_OTEL_V2``) writes ``litellm.*``. Under an active
-span the attributes are written onto that span, each call over those of the call before. So the child span
+span the attributes are written onto that span, each call overwriting those of the previous one. So the child span
 ``raw_gen_ai_request``, which has request and answer as ``llm.<provider>.*``, may be all that is left of a call.
 """
 

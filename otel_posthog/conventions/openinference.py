@@ -205,7 +205,7 @@ def _read_content(operation: Operation, attributes: Attributes) -> None:
     elif operation.tools is None and isinstance(input, str) and '"tools"' in input:
         read_tools(operation, parse_json(input))
     if operation.kind == "embedding":
-        return  # what an embedding answers are numbers
+        return  # the output of an embedding is numbers
     if output is not None and _lacks_of_the_answer(operation):
         _read_output(operation, output)
 

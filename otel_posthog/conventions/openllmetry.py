@@ -30,11 +30,11 @@ from otel_posthog.conventions._tools import tools_of
 # traceloop.span.kind
 KINDS: dict[str, Kind] = {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"}
 
-# What a decorated function got and gave. Instrumentations of frameworks write the same again under the other names.
+# Arguments and results of decorated functions. Instrumentations of frameworks repeat them under the other names.
 _INPUTS = ("traceloop.entity.input", "gen_ai.task.input", "gen_ai.tool.call.arguments")
 _OUTPUTS = ("traceloop.entity.output", "gen_ai.task.output", "gen_ai.tool.call.result")
 
-# What frameworks put around a value: its key, then the keys that are with it.
+# Envelopes that frameworks put around a value: its key, then the other keys.
 _ENVELOPES: tuple[tuple[str, frozenset[str]], ...] = (
     ("inputs", frozenset(("tags", "metadata", "kwargs"))),  # LangChain
     ("outputs", frozenset(("kwargs",))),

@@ -1,6 +1,6 @@
 """Pipecat: bare attributes (``input``, ``output``, ``tools``, ``stream``) beside the GenAI conventions.
 
-Source: pipecat-ai 1.14 (utils/tracing). Names so general mean this under Pipecat's own scope only.
+Source: pipecat-ai 1.14 (utils/tracing). Such generic names are read under Pipecat's own scope only.
 """
 
 from __future__ import annotations

@@ -32,13 +32,13 @@ from otel_posthog.conventions._recovery import json_prefix
 from otel_posthog.conventions._tools import tools_of
 from otel_posthog.conventions._usage import take_usage, usage_of
 
-# What the app says of the call: metadata until version 6, context since version 7.
+# What the app attaches to the call: metadata until version 6, context since version 7.
 _METADATA = ("ai.telemetry.metadata.", "ai.settings.context.")
 _USER_KEYS = ("userId", "user_id", "user.id")
 _SESSION_KEYS = ("sessionId", "session_id", "session.id", "threadId", "thread_id", "conversationId", "conversation_id",
                  "chatId", "chat_id")  # fmt: skip
 
-# Version 7's spans, which the GenAI conventions name: by their scope, else by what stands beside those conventions.
+# Version 7's spans have GenAI names: they are recognised by scope, or by the attributes beside those names.
 _SCOPE_7 = "gen_ai"
 _BESIDE_SEMCONV = ("ai.settings.context.", "ai.usage.", "ai.values")
 
@@ -205,7 +205,7 @@ def structure_or_cut(value: Any) -> Any:
 
 
 def values_of(value: Any) -> list[Any]:
-    """The texts of an embedding; each is JSON text of its own."""
+    """The texts of an embedding, each JSON-encoded."""
     items = value if isinstance(value, (list, tuple)) else [value]
     return [decoded(item) for item in items]
 
