@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from otel_posthog._model import Operation
+from otel_posthog._model import Message, Operation
 from otel_posthog._trace import NOBODY, Identity, SpanKey, TracedSpan
 from otel_posthog.stages.tree import NearestAncestor, Tree
 
@@ -51,9 +51,11 @@ def summarise(
     - An agent that states a model and tokens while no call below it was recorded is the only record of its calls
       (Claude Agent SDK): it becomes a generation, so that it is priced.
     - A call without any input takes the messages of the step around it (Mastra; a failed call of Pydantic AI); a call
-      that failed without an error takes the error of that step (Mastra).
+      that failed without an error takes the error of that step (Mastra); a call of the AI SDK without a system prompt
+      takes that of its agent (version 7 before https://github.com/vercel/ai/issues/18288 was fixed).
     """
     holder_above = NearestAncestor(tree, lambda traced: _is_holder(operation_of(traced)))
+    agent_above = NearestAncestor(tree, lambda traced: _is_agent(operation_of(traced)))
     below: dict[SpanKey, _Below] = {}
     changed: dict[SpanKey, Operation] = {}
     whose: dict[SpanKey, Identity] = {}
@@ -85,8 +87,22 @@ def summarise(
         ):
             changed[traced.key] = operation = replace(operation, input=above.input)
         if _lacks_error(operation) and not traced.exported and above is not None and above.failure is not None:
-            changed[traced.key] = replace(operation, failure=above.failure)
+            changed[traced.key] = operation = replace(operation, failure=above.failure)
+        if operation.kind == "generation" and operation.framework == "vercel" and not traced.exported:
+            agent = agent_above.of(traced)
+            system = _system_prompt(operation_of(agent)) if agent is not None else []
+            if system and not _system_prompt(operation):
+                changed[traced.key] = replace(operation, input=[*system, *(operation.input or ())])
     return changed, whose
+
+
+def _is_agent(operation: Operation | None) -> bool:
+    return operation is not None and operation.kind == "agent"
+
+
+def _system_prompt(operation: Operation | None) -> list[Message]:
+    messages = operation.input if operation is not None else None
+    return [message for message in messages or () if message.role == "system"]
 
 
 def _lacks_error(operation: Operation) -> bool:
