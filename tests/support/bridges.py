@@ -65,7 +65,7 @@ class BridgeInThread:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._server.should_exit = True
         self._thread.join(15)
-        self.intake.close(5)
+        self.intake.close(2)
 
     def post(self, signal: str, body: bytes, headers: Mapping[str, str] | None = None) -> requests.Response:
         """A request; protobuf unless the headers say otherwise."""
