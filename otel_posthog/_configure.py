@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
 from opentelemetry import _logs, trace
@@ -21,12 +21,14 @@ from typing_extensions import Unpack
 
 from otel_posthog._signals import install
 from otel_posthog._startup import call_later, log_start, watch_for_late_providers
-from otel_posthog.conventions import Reader
-from otel_posthog.delivery import Stats
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.logs import PostHogLogRecordProcessor
 from otel_posthog.processor import PostHogSpanProcessor
 from otel_posthog.settings import ConfigurationError, Options, Settings
+
+if TYPE_CHECKING:
+    from otel_posthog.conventions import Reader
+    from otel_posthog.delivery import Stats
 
 logger = logging.getLogger("otel_posthog")
 

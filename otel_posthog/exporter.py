@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_SCHEDULE_DELAY
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from typing_extensions import Unpack
 
-from otel_posthog._runtime import PerProcess, Runtime
-from otel_posthog.conventions import Reader
-from otel_posthog.delivery import Stats
-from otel_posthog.logs import LogRecords
-from otel_posthog.metrics import observe
 from otel_posthog.settings import ConfigurationError, Options, Settings
+
+if TYPE_CHECKING:
+    from otel_posthog._runtime import Runtime
+    from otel_posthog.conventions import Reader
+    from otel_posthog.delivery import Stats
 
 _SPOOL_DELAY = 1.0  # seconds; what is not on disk yet is lost with the process
 
@@ -47,6 +48,11 @@ class PostHogSpanExporter(SpanExporter):
         readers: Sequence[Reader] = (),
         **options: Unpack[Options],
     ) -> None:
+        # Imported when an exporter is made, not with the module: most of what is needed is the pipeline and `requests`.
+        from otel_posthog._runtime import PerProcess, Runtime
+        from otel_posthog.logs import LogRecords
+        from otel_posthog.metrics import observe
+
         self.settings = settings or Settings.load(api_key=api_key, host=host, **options)
         delay = _positive(OTEL_BSP_SCHEDULE_DELAY, 5000) / 1000
         if self.settings.spool_dir:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from typing_extensions import Unpack
 
-from otel_posthog.conventions import Reader
-from otel_posthog.delivery import Stats
 from otel_posthog.exporter import PostHogSpanExporter
 from otel_posthog.settings import Options, Settings
+
+if TYPE_CHECKING:
+    from otel_posthog.conventions import Reader
+    from otel_posthog.delivery import Stats
 
 logger = logging.getLogger("otel_posthog")
 
