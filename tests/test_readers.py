@@ -10,9 +10,11 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_posthog import PostHogSpanExporter, PostHogSpanProcessor, Reader
 from otel_posthog._model import Operation
-from otel_posthog._spans import SpanView
+from otel_posthog._spans import SpanView, view_of
+from otel_posthog.conventions import READERS, reader_of
 from otel_posthog.conventions._attributes import Attributes, to_str
 from otel_posthog.local import LocalPostHog
+from tests.support import recordings
 from tests.support.events import events_of
 from tests.support.made import made_span
 from tests.support.truth import billed_input
@@ -615,3 +617,10 @@ def test_messages_with_roles_only_do_not_hide_the_content_of_events() -> None:
 def test_an_associated_user_that_is_no_id_costs_the_user_alone(user: Any) -> None:
     event = event_of({"traceloop.span.kind": "task", "traceloop.association.properties.user_id": user})
     assert event["event"] == "$ai_trace"
+
+
+def test_the_remembered_reader_of_a_shape_is_that_of_each_of_its_spans() -> None:
+    for name in recordings.NAMES:
+        for span in recordings.spans(name):
+            view = view_of(span)
+            assert reader_of(view) is next((reader for reader in READERS if reader.matches(view)), None), name
