@@ -166,7 +166,8 @@ def _definition(flattened: Json) -> Json:
 
 
 def _read_usage(operation: Operation, attributes: Attributes) -> None:
-    operation.usage = take_usage(attributes, ("llm.token_count.", "decision.token_count."))
+    # The last are BeeAI's.
+    operation.usage = take_usage(attributes, ("llm.token_count.", "decision.token_count.", "metadata.usage."))
     amounts = {field: attributes.take(to_number, *names) for field, names in COST}
     if any(amount is not None for amount in amounts.values()):
         operation.cost = Cost(**amounts)
@@ -277,7 +278,8 @@ def _read_state(operation: Operation, attributes: Attributes) -> None:
     # Chains repeat the messages of the calls below them; their own input and output are elsewhere.
     input_messages = _messages(attributes, "llm.input_messages.")
     output_messages = _messages(attributes, "llm.output_messages.")
-    if operation.input_state is None:
+    is_conversation = operation.kind == "agent" and any(message.role == "system" for message in input_messages or ())
+    if operation.input_state is None or is_conversation:
         operation.input = input_messages
     if operation.output_state is None:
         operation.output = output_messages

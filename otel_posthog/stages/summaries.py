@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from otel_posthog._model import Message, Operation
+from otel_posthog._model import Message, Operation, Text
 from otel_posthog._trace import NOBODY, Identity, SpanKey, TracedSpan
 from otel_posthog.stages.tree import NearestAncestor, Tree
 
@@ -51,11 +51,12 @@ def summarise(
     - An agent that states a model and tokens while no call below it was recorded is the only record of its calls
       (Claude Agent SDK): it becomes a generation, so that it is priced.
     - A call without any input takes the messages of the step around it (Mastra; a failed call of Pydantic AI); a call
-      that failed without an error takes the error of that step (Mastra); a call of the AI SDK without a system prompt
-      takes that of its agent (version 7 before https://github.com/vercel/ai/issues/18288 was fixed).
+      that failed without an error takes the error of that step (Mastra).
+    - A call of an agent has the agent's system prompt and tools, if the library wrote them on the agent's span only
+      (Strands, Microsoft's Agent Framework, AI SDK 7 before https://github.com/vercel/ai/issues/18288 was fixed).
     """
     holder_above = NearestAncestor(tree, lambda traced: _is_holder(operation_of(traced)))
-    agent_above = NearestAncestor(tree, lambda traced: _is_agent(operation_of(traced)))
+    around_call = NearestAncestor(tree, lambda traced: _is_agent_or_separates(operation_of(traced)))
     below: dict[SpanKey, _Below] = {}
     changed: dict[SpanKey, Operation] = {}
     whose: dict[SpanKey, Identity] = {}
@@ -77,32 +78,50 @@ def summarise(
         collected.add(own)
         _collect(collected, traced, operation, whose.get(traced.key) or identities.get(traced.key, NOBODY))
         above = operation_of(holder)
-        if (
-            operation.kind == "generation"
-            and operation.input is None
-            and not traced.exported
-            and above is not None
-            and above.input
-            and _asks_the_same(holder, above, traced, operation)
-        ):
-            changed[traced.key] = operation = replace(operation, input=above.input)
-        if _lacks_error(operation) and not traced.exported and above is not None and above.failure is not None:
-            changed[traced.key] = operation = replace(operation, failure=above.failure)
-        if operation.kind == "generation" and operation.framework == "vercel" and not traced.exported:
-            agent = agent_above.of(traced)
-            system = _system_prompt(operation_of(agent)) if agent is not None else []
-            if system and not _system_prompt(operation):
-                changed[traced.key] = replace(operation, input=[*system, *(operation.input or ())])
+        if above is None or operation.kind != "generation" or traced.exported:
+            continue
+        whole = operation
+        if operation.input is None and _asks_the_same(holder, above, traced, operation):
+            whole = replace(operation, input=_conversation(above))
+        if (agent := around_call.of(traced)) is not None and agent.span.scope_name == traced.span.scope_name:
+            whole = _of_the_agent(whole, agent, operation_of(agent))
+        if _lacks_error(operation) and above.failure is not None:
+            whole = replace(whole, failure=above.failure)
+        if whole is not operation:
+            changed[traced.key] = whole
     return changed, whose
 
 
-def _is_agent(operation: Operation | None) -> bool:
-    return operation is not None and operation.kind == "agent"
+# What stands between a call and an agent whose call it is not.
+_SEPARATES = frozenset(("tool", "generation", "retrieval", "guardrail", "evaluation"))
 
 
-def _system_prompt(operation: Operation | None) -> list[Message]:
-    messages = operation.input if operation is not None else None
-    return [message for message in messages or () if message.role == "system"]
+def _is_agent_or_separates(operation: Operation | None) -> bool:
+    return operation is not None and (operation.kind == "agent" or operation.kind in _SEPARATES)
+
+
+def _of_the_agent(call: Operation, around: TracedSpan, agent: Operation | None) -> Operation:
+    """The call with the system prompt and the tools of its agent."""
+    if agent is None or agent.kind != "agent" or _keeps_content(around):
+        return call
+    changes: dict[str, object] = {}
+    if not call.tools and agent.tools:
+        changes["tools"] = agent.tools
+    if call.input and not any(message.role in _INSTRUCTS for message in call.input):
+        prompt = [message for message in agent.input or () if message.role in _INSTRUCTS]
+        if prompt:
+            changes["input"] = [*prompt, *call.input]
+    return replace(call, **changes) if changes else call  # type: ignore[arg-type]  # the dataclass's own fields
+
+
+_INSTRUCTS = frozenset(("system", "developer"))
+
+
+def _conversation(above: Operation) -> list[Message] | None:
+    """What was asked around a call: messages, or a text, which is the user's."""
+    if above.input or not isinstance(above.input_state, str):
+        return above.input
+    return [Message("user", [Text(above.input_state)])]
 
 
 def _lacks_error(operation: Operation) -> bool:
@@ -118,9 +137,12 @@ def _collect(collected: _Below, traced: TracedSpan, operation: Operation, identi
     if operation.is_call:
         collected.has_call = True
     # Content that is off for a span must not be sent with the agent around it.
-    keeps_content = traced.context is not None and traced.context.capture_content is False
-    if operation.kind == "generation" and not keeps_content:
+    if operation.kind == "generation" and not _keeps_content(traced):
         collected.add_call(traced)
+
+
+def _keeps_content(traced: TracedSpan) -> bool:
+    return traced.context is not None and traced.context.capture_content is False
 
 
 def _is_holder(operation: Operation | None) -> bool:
@@ -159,6 +181,8 @@ def _states_a_call(agent: Operation) -> bool:
 def _asks_the_same(holder: TracedSpan, above: Operation, traced: TracedSpan, call: Operation) -> bool:
     """Whether the step around a call states what the call was asked: one model step is one request; the conversation of
     an agent is that of its failed last call."""
-    if holder.span.scope_name != traced.span.scope_name:
+    if _keeps_content(holder):
         return False
-    return above.kind == "chain" or call.failure is not None
+    if call.failure is not None and above.kind == "agent":
+        return True
+    return holder.span.scope_name == traced.span.scope_name and (above.kind == "chain" or call.failure is not None)
