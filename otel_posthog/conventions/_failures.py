@@ -68,6 +68,20 @@ def _status_of_named_class(message: str | None) -> int | None:
     return _STATUS_OF_CLASS[found.group(1)] if found else None
 
 
+def _status_in_stack_trace(span: SpanView) -> int | None:
+    """The HTTP status of the last of the errors that led to an error without one (BeeAI wraps LiteLLM's)."""
+    for event in reversed(span.events):
+        trace = event.attributes.get("exception.stacktrace")
+        if isinstance(trace, str):
+            found = _ERROR_CODE.findall(trace[-_TRACED:])
+            return int(found[-1]) if found else None
+    return None
+
+
+_ERROR_CODE = re.compile(r"\bError code: ([45]\d\d)\b")
+_TRACED = 20_000  # characters
+
+
 def _message_text(message: str | None) -> str | None:
     """The text of a message that is a ``repr`` (OpenAI Agents): ``{'message': …, 'data': {'error': …}}``."""
     if message is None or not message.startswith("{'message': "):
@@ -116,5 +130,6 @@ def failure_of(span: SpanView, attributes: Attributes, status: int | None) -> Fa
             or status_in(span.status_message)
             or _STATUS_OF_CLASS.get((failure.type or "").rpartition(".")[2])
             or _status_of_named_class(failure.message)
+            or _status_in_stack_trace(span)
         )
     return failure
