@@ -15,8 +15,8 @@ _PREFIX = "gcp.vertex.agent."
 
 
 def matches(span: SpanView) -> bool:
-    """Whether ADK 1.x wrote the span."""
-    return span.has(_PREFIX)
+    """Whether ADK 1.x wrote the span, and OpenInference's instrumentation added nothing to it."""
+    return span.has(_PREFIX) and "openinference.span.kind" not in span.attributes
 
 
 def parse(span: SpanView, attributes: Attributes) -> Operation:
