@@ -225,6 +225,12 @@ def _read_output(operation: Operation, output: Any) -> None:
         # smolagents: the provider's answer, as the repr of the client's object
         with suppress(ConversionError):
             read_response(operation, repr_value(raw))
+    replies = decoded.get("replies") if isinstance(decoded, dict) else None
+    if isinstance(replies, list) and replies and isinstance(replies[0], str) and replies[0].startswith("ChatMessage("):
+        # Haystack: reprs of its messages, whose _meta is the provider's answer without its words
+        with suppress(ConversionError):
+            message = repr_value(replies[0])
+            read_response(operation, message.get("_meta") if isinstance(message, dict) else None)
     read_output(operation, output)
 
 
