@@ -12,7 +12,7 @@ from otel_posthog.conventions._attributes import Attributes, index_of, parse_jso
 from otel_posthog.conventions._failures import failure_of, http_status
 from otel_posthog.conventions._identity import IDENTITY_NAMES, session_id, session_in, user_id, user_in
 from otel_posthog.conventions._noise import is_noise
-from otel_posthog.conventions._providers import GOOGLE, maker_of, model_name, provider_of_scope
+from otel_posthog.conventions._providers import GATEWAYS, GOOGLE, maker_of, model_name, provider_of_scope
 from otel_posthog.conventions._usage import COUNTS, settled
 from otel_posthog.conventions.semconv import model_in_name
 
@@ -83,9 +83,10 @@ def completed(operation: Operation, span: SpanView, attributes: Attributes) -> O
         operation.http_status = operation.failure.status
     _read_urls(operation, attributes)
     if operation.provider is None and operation.is_call:
-        operation.provider = provider_of_scope(span.scope_name) or maker_of(
-            operation.response_model or operation.request_model
-        )
+        operation.provider = provider_of_scope(span.scope_name)
+    if (operation.provider is None and operation.is_call) or operation.provider in GATEWAYS:
+        maker = maker_of(operation.response_model or operation.request_model)
+        operation.provider = maker or operation.provider
     if operation.usage is not None:
         operation.usage = settled(operation.usage, operation.provider in GOOGLE)
         if operation.usage.web_searches is None and operation.output:

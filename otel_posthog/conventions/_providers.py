@@ -179,6 +179,9 @@ def model_name(raw: str | None) -> str | None:
     return raw.rpartition("models/")[2] or raw
 
 
+# Names that say through whom a model is called, not whose it is (official instrumentation of Portkey).
+GATEWAYS = frozenset(("portkey", "portkey_ai", "helicone"))
+
 GOOGLE = frozenset(("gemini", "vertex_ai"))
 
 # Prefixes of model names that only one maker uses.
