@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from otel_posthog._model import Message, Operation, Text
 from otel_posthog._trace import NOBODY, Identity, SpanKey, TracedSpan
+from otel_posthog.conventions._providers import maker_of
 from otel_posthog.stages.tree import NearestAncestor, Tree
 
 _HOLDS_OTHERS = frozenset(("agent", "chain"))
@@ -169,6 +171,12 @@ def _summary(holder: Operation, below: _Below) -> Operation:
         changes["output"] = last.output
     if holder.kind == "agent" and not below.has_call and _states_a_call(holder):
         changes["kind"] = "generation"
+        changes["provider"] = holder.provider or maker_of(holder.response_model or holder.request_model)
+        for side, role in (("input", "user"), ("output", "assistant")):
+            state = getattr(holder, f"{side}_state")
+            if getattr(holder, side) is None and isinstance(state, (str, dict)):  # an answer in JSON is a text
+                text = state if isinstance(state, str) else json.dumps(state, ensure_ascii=False)
+                changes[side] = [Message(role, [Text(text)])]
     return replace(holder, **changes) if changes else holder  # type: ignore[arg-type]  # the dataclass's own fields
 
 
