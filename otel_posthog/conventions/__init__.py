@@ -28,6 +28,7 @@ from otel_posthog.conventions import (
     openllmetry,
     openrouter,
     pipecat,
+    platforms,
     posthog,
     pydantic_ai,
     semconv,
@@ -98,6 +99,7 @@ READERS: tuple[Reader, ...] = (
     Reader("openrouter", openrouter.matches, openrouter.parse),
     Reader("voltagent", voltagent.matches, voltagent.parse),
     Reader("llama_index", llama_index.matches, llama_index.parse),
+    Reader("platforms", platforms.matches, platforms.parse),
     Reader("traceai", traceai.matches, traceai.parse),
     Reader("openinference", openinference.matches, openinference.parse),
     Reader("pydantic_ai", pydantic_ai.matches, pydantic_ai.parse, pydantic_ai.finish),
@@ -137,6 +139,7 @@ MARKERS = (
     "braintrust.",
     "langwatch.",
     "$ai_",
+    *platforms.PREFIXES,
 )
 
 
