@@ -12,7 +12,8 @@ from otel_posthog._model import Cost, Json, Kind, Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, parse_json, parse_quoted_json, to_str, to_str_list
 from otel_posthog.conventions._messages import messages_of
-from otel_posthog.conventions._payloads import read_output
+from otel_posthog.conventions._payloads import read_output, read_parameters
+from otel_posthog.conventions._tools import tools_in, tools_of
 from otel_posthog.conventions._usage import merge_usage, usage_of
 
 _PREFIX = "langwatch."
@@ -54,6 +55,10 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         cost = metrics.pop("cost", None)
         operation.cost = Cost(total=cost) if isinstance(cost, (int, float)) and cost else None
         merge_usage(operation, usage_of(metrics))
+    parameters = attributes.take(_value, _PREFIX + "params")  # of `autotrack_openai_calls`, with the tools
+    if isinstance(parameters, dict):
+        read_parameters(operation, parameters)
+        operation.tools = tools_of(tools_in(parameters))
     operation.tags = attributes.take(to_str_list, _PREFIX + "labels")
     documents = attributes.take(_value, _PREFIX + "rag_contexts", _PREFIX + "rag.contexts")
     if operation.kind == "retrieval" and documents is not None:
@@ -66,5 +71,7 @@ def _value(written: Any) -> Json:
     value = parse_quoted_json(written)
     if isinstance(value, dict) and value.keys() == {"type", "value"}:
         value = value["value"]
+        if isinstance(value, dict) and value.keys() == {"type", "value"}:  # messages with an image are wrapped twice
+            value = value["value"]
         return parse_json(value) if isinstance(value, str) else value
     return value
