@@ -16,6 +16,7 @@ from otel_posthog.conventions import (
     genkit,
     google_adk,
     haystack,
+    judgeval,
     langfuse,
     langsmith,
     langwatch,
@@ -28,7 +29,6 @@ from otel_posthog.conventions import (
     openllmetry,
     openrouter,
     pipecat,
-    platforms,
     posthog,
     pydantic_ai,
     semconv,
@@ -99,7 +99,7 @@ READERS: tuple[Reader, ...] = (
     Reader("openrouter", openrouter.matches, openrouter.parse),
     Reader("voltagent", voltagent.matches, voltagent.parse),
     Reader("llama_index", llama_index.matches, llama_index.parse),
-    Reader("platforms", platforms.matches, platforms.parse),
+    Reader("judgeval", judgeval.matches, judgeval.parse),
     Reader("traceai", traceai.matches, traceai.parse),
     Reader("openinference", openinference.matches, openinference.parse),
     Reader("pydantic_ai", pydantic_ai.matches, pydantic_ai.parse, pydantic_ai.finish),
@@ -139,7 +139,7 @@ MARKERS = (
     "braintrust.",
     "langwatch.",
     "$ai_",
-    *platforms.PREFIXES,
+    "judgment.span_kind",
 )
 
 
