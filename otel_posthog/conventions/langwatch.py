@@ -60,6 +60,13 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         read_parameters(operation, parameters)
         operation.tools = tools_of(tools_in(parameters))
     operation.tags = attributes.take(to_str_list, _PREFIX + "labels")
+    metadata = attributes.take(_value, "metadata")  # of the trace, as Python's SDK writes it
+    if isinstance(metadata, dict):
+        operation.user = _id(metadata.pop("user_id", None))
+        operation.session = _id(metadata.pop("thread_id", None))
+        labels = metadata.pop("labels", None)
+        operation.tags = operation.tags or (labels if isinstance(labels, list) else None)
+        operation.metadata.update(metadata)
     documents = attributes.take(_value, _PREFIX + "rag_contexts", _PREFIX + "rag.contexts")
     if operation.kind == "retrieval" and documents is not None:
         operation.output_state = documents
@@ -75,3 +82,7 @@ def _value(written: Any) -> Json:
             value = value["value"]
         return parse_json(value) if isinstance(value, str) else value
     return value
+
+
+def _id(value: Json) -> str | None:
+    return value if isinstance(value, str) and value else None
