@@ -61,6 +61,11 @@ class SpoolOutbox:
                 f"spool_dir is {settings.spool_dir!r}: it must be a directory of this user's that only they can write "
                 f"to ({reason})."
             ) from None
+        old = len(list(self.directory.parent.glob("otel-posthog-*.db")))
+        if old:
+            files = f"{self.directory.parent}/otel-posthog-*.db"
+            ledger.warn("old_spool", f"{files} ({old}) are a spool of an earlier version, which this one does not read: "
+                                     "run that version once more to send their events, then delete them")  # fmt: skip
 
     @property
     def stored(self) -> tuple[int, int]:

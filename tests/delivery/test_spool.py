@@ -581,6 +581,18 @@ def test_the_spool_is_a_queue(model: type[SpoolModel]) -> None:
     machine.runTest()
 
 
+def test_files_of_an_earlier_version_are_left_and_warned_of(
+    post: MakePost, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = tmp_path / f"otel-posthog-{'a' * 32}.db"
+    old.write_bytes(b"SQLite format 3\0")
+    post(spool_dir=tmp_path)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        f"{tmp_path}/otel-posthog-*.db (1) are a spool of an earlier version, which this one does not read"
+    ]
+    assert old.read_bytes() == b"SQLite format 3\0"
+
+
 # --- rejected events
 
 
