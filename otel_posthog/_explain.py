@@ -16,6 +16,7 @@ import requests
 from otel_posthog._model import Json
 from otel_posthog._spans import EventView, SpanView
 from otel_posthog._trace import TracedSpan
+from otel_posthog.delivery.http import new_session
 from otel_posthog.events import Event
 
 PROPERTY = "$otel_posthog_explain"
@@ -135,7 +136,7 @@ def wants_explanations(host: str) -> bool | None:
     if name not in ("localhost", "::1") and not name.startswith("127."):
         return False
     try:
-        with requests.Session() as session:
+        with new_session() as session:  # its time-out is for the whole answer
             session.trust_env = False
             answer = session.get(f"{host}/local/about", timeout=1, allow_redirects=False)
             return answer.status_code == 200 and answer.json().get("explain") is True

@@ -36,7 +36,7 @@ class RequestsTransport:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._session = settings.session or _session()
+        self._session = settings.session or new_session()
         self._options: dict[str, Any] = {"allow_redirects": False, "stream": True}
         # Passed with each request: in a session, REQUESTS_CA_BUNDLE would win over the setting.
         if settings.certificate:
@@ -91,7 +91,8 @@ def _without_user(url: str) -> tuple[str, tuple[str, str] | None]:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), user
 
 
-def _session() -> requests.Session:
+def new_session() -> requests.Session:
+    """A session whose time-outs are for the whole of an answer, however slowly it comes."""
     session = requests.Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, _Adapter(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS))
