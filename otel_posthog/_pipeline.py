@@ -332,7 +332,11 @@ def _allowed(span: SpanView, denied: Callable[[str], bool]) -> SpanView:
     """The span without denied attributes, in its events and log records too."""
 
     def event(found: EventView) -> EventView:
-        return replace(found, attributes=without(found.attributes, denied), body=_allowed_in(found.body, denied))
+        try:
+            body = _allowed_in(found.body, denied)
+        except APP_ERRORS:  # what it holds cannot be looked at, so nothing of it is sent
+            body = None
+        return replace(found, attributes=without(found.attributes, denied), body=body)
 
     return replace(
         span,

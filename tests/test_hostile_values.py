@@ -137,6 +137,21 @@ def test_a_hostile_value_passes_the_collector(value: Any) -> None:
     assert ready.ended[0].span is span
 
 
+@pytest.mark.parametrize("result", [10**400, {"number": 10**400}, Hostile()], ids=["number", "object", "foreign"])
+def test_a_tool_result_that_json_cannot_hold_costs_no_event(result: Any) -> None:
+    parts = [{"type": "tool_call_response", "id": "call_1", "response": result}]
+    view = SPAN_OF_READER["semconv"]
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": [{"role": "tool", "parts": parts}]}
+    assert len(events_of_views([replace(view, attributes=attributes)])) == 1
+
+
+def test_a_log_record_that_cannot_be_searched_for_denied_keys_is_not_sent() -> None:
+    log = EventView("gen_ai.user.message", {}, HostileMapping(content="secret"))
+    view = replace(SPAN_OF_READER["semconv"], attributes={"gen_ai.operation.name": "chat"}, events=(), logs=[log])
+    (event,) = events_of_views([view], deny_attributes=("content",))
+    assert "$ai_input" not in event["properties"]
+
+
 @relaxed
 @given(st.sampled_from(SPANS), st.data())
 def test_hostile_values_anywhere_never_cost_the_event(which: tuple[str, int], data: st.DataObject) -> None:

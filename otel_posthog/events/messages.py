@@ -72,13 +72,20 @@ def _shape(message: Message) -> list[dict[str, Json]]:
 def _tool_message(part: ToolResult) -> dict[str, Json]:
     content = part.result
     if not isinstance(content, (str, list)):
-        content = "" if content is None else orjson.dumps(content, default=str).decode()
+        content = "" if content is None else _as_text(content)
     shaped: dict[str, Json] = {"role": "tool", "content": content}
     if part.id is not None:
         shaped["tool_call_id"] = part.id
     if part.name is not None:
         shaped["name"] = part.name
     return shaped
+
+
+def _as_text(content: Json) -> Json:
+    try:
+        return orjson.dumps(content, default=str).decode()
+    except Exception:  # JSON cannot hold it; it is encoded with the event, with that replaced
+        return content
 
 
 def _with_extras(message: Message, shaped: dict[str, Json]) -> dict[str, Json]:
