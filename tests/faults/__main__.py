@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.check import check
-from tests.faults.loads import FULL, LOADS, PROCESSES, Result, run
-from tests.faults.modes import MODES
+from tests.faults.loads import CHAOTIC, FULL, LOADS, PROCESSES, Result, burst, run
+from tests.faults.modes import CHAOS, MODES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "delivery.md"
 BEGIN, END = "<!-- begin: table written by `make faults` -->", "<!-- end -->"
@@ -16,7 +16,10 @@ HEAD = "| fault | load | AI spans ended | delivered | dropped | duplicates |\n| 
 
 def row(fault: str, load: str, result: Result) -> str:
     """A line of the table."""
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(result.stats.dropped.items())) or "0"
+    reasons = sorted(result.stats.dropped.items())
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in reasons) or "0"
+    if len(reasons) > 3:
+        dropped = f"{sum(result.stats.dropped.values()):,} for {len(reasons)} reasons"
     line = f"| {fault} | {load} | {result.sent:,} | {result.stats.delivered:,} | {dropped} | {result.duplicates:,} |"
     print(line, flush=True)
     return line
@@ -29,6 +32,10 @@ def rows() -> Iterator[str]:
             result = run(mode, work, FULL)
             check(mode, result)
             yield row(mode.name, load, result)
+    for mode in CHAOS:
+        result = run(mode.with_small_requests(), burst, CHAOTIC)
+        check(mode, result)
+        yield row(mode.name, "many small requests", result)
     for load, process in PROCESSES.items():
         result = process(MODES[0], FULL)
         check(MODES[0], result, outage_at_shutdown=load == "shutdown during an outage")

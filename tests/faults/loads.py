@@ -34,6 +34,7 @@ class Scale:
 
 
 SMALL, FULL = Scale(600, 1.0), Scale(20_000, 10.0)
+CHAOTIC = Scale(2_000, 4.0)
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def run(mode: Mode, load: Callable[[Tracer, int], int], scale: Scale) -> Result:
     options = {"max_queue_size": 10 * scale.spans, "max_memory_bytes": 2**31, **dict(mode.options)}
     with LocalPostHog(free_port(), faults=mode.faults) as posthog:
         host = posthog.url  # which it has not while it is away
-        with mode.disturb(posthog, scale.seconds):
-            sent, stats = _loaded(load, scale, host, options)
+        with mode.disturb(posthog, scale.seconds) as other:
+            sent, stats = _loaded(load, scale, other or host, options)
         return _result(posthog, sent, stats)
 
 
