@@ -64,7 +64,7 @@ class SpoolOutbox:
         old = len(list(self.directory.parent.glob("otel-posthog-*.db")))
         if old:
             files = f"{self.directory.parent}/otel-posthog-*.db"
-            ledger.warn("old_spool", f"{files} ({old}) are a spool of an earlier version, which this one does not read: "
+            ledger.warn("old_spool", f"{files} ({old}) are a spool of an earlier version, and not read by this one: "
                                      "run that version once more to send their events, then delete them")  # fmt: skip
 
     @property

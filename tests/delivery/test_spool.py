@@ -588,7 +588,7 @@ def test_files_of_an_earlier_version_are_left_and_warned_of(
     old.write_bytes(b"SQLite format 3\0")
     post(spool_dir=tmp_path)
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-        f"{tmp_path}/otel-posthog-*.db (1) are a spool of an earlier version, which this one does not read"
+        f"{tmp_path}/otel-posthog-*.db (1) are a spool of an earlier version, and not read by this one"
     ]
     assert old.read_bytes() == b"SQLite format 3\0"
 
