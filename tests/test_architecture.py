@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "events": {*_VALUES, "conventions", "_trace"},
     "delivery": {"_version", *_SETTINGS},
     "_memory": {*_VALUES, "_trace", "stages"},
-    "_explain": {*_VALUES, "_trace", "events"},
+    "_explain": {*_VALUES, "_trace", "delivery", "events"},
     "_hints": {"_memory"},
     "_pipeline": {*_MAPPING, "delivery", "_explain"},
     "_sizes": set(),

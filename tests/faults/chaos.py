@@ -227,6 +227,10 @@ class ChaosProxy:
             return
         if self._tls is not None:
             connection = self._tls.wrap_socket(connection, server_side=True)
+        with connection:
+            self._serve(connection)
+
+    def _serve(self, connection: socket.socket) -> None:
         while not self._stopping.is_set():
             head = b""
             while not head.endswith(b"\r\n\r\n"):
@@ -239,7 +243,6 @@ class ChaosProxy:
             number = next(self._requests) if head.startswith(b"POST") else 1
             if self._faults and number % _EVERY == 0:
                 self._faults[number // _EVERY % len(self._faults)](exchange)
-                connection.close()
                 return
             exchange.send(exchange.forward())
 
