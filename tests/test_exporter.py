@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import threading
 import time
@@ -336,6 +337,8 @@ def test_without_content_that_of_log_records_stays_out_too(posthog: LocalPostHog
     logs = LoggerProvider(shutdown_on_exit=False)
     logs.add_log_record_processor(PostHogLogRecordProcessor(exporter.log_records))
     around = set_span_in_context(NonRecordingSpan(span.get_span_context()))
+    if "event_name" not in inspect.signature(LogRecord).parameters:
+        pytest.skip("the record here is made the way newer SDKs do")
     record = LogRecord(event_name="gen_ai.user.message", body={"content": "secret"}, context=around)
     logs.get_logger("app").emit(record)
     exporter.export([span])

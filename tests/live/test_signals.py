@@ -103,6 +103,7 @@ def answer():
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "two workers"])
 def test_uvicorn(posthog: LocalPostHog, tmp_path: Path, options: tuple[str, ...]) -> None:
+    pytest.importorskip("fastapi")
     port = free_port()
     command = ("-m", "uvicorn", "app:app", "--port", str(port), *options)
     with running(posthog, tmp_path, ASGI, *command) as process:

@@ -371,9 +371,9 @@ def test_show_asks_which_project_is_meant(shared_database: str) -> None:
 def test_export_can_take_one_project(shared_database: str) -> None:
     assert len(narrow("export", "--project", "phc_red", "--database", shared_database)) == 2
     assert len(narrow("export", "--trace", "f00d", "--project", "phc_blue", "--database", shared_database)) == 1
-    result = run("export", "--database", shared_database)
-    assert len(result.stdout.splitlines()) == 3
-    assert result.stderr == "events of 2 projects: phc_blue, phc_red; --project exports one of them\n"
+    lines = run("export", "--database", shared_database).output.splitlines()  # with what click 8.1 cannot tell apart
+    assert len([line for line in lines if line.startswith("{")]) == 3
+    assert "events of 2 projects: phc_blue, phc_red; --project exports one of them" in lines
 
 
 def test_a_project_that_is_not_there_is_one_clear_sentence(shared_database: str) -> None:
