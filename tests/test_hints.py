@@ -113,7 +113,8 @@ if pid == 0:
 os.waitpid(pid, 0)
 time.sleep(1)
 """
-    done = run_python(code, {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url})
+    settings = {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": posthog.url}
+    done = run_python(code, {**settings, "PYTHONWARNINGS": "ignore::DeprecationWarning"})  # of the fork, since 3.12
     assert (done.returncode, done.stderr) == (0, "")
 
 
