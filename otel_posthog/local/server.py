@@ -267,7 +267,12 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        # Connections that were accepted while it closed the others.
+        # Connections that were accepted while it closed the others, or are being accepted still.
+        await asyncio.sleep(0)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)
