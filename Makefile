@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo local test bridge-tools test-lowest lint types bench bench-bridge bench-local bench-growth faults fuzz soak record screenshots docs clean
+.PHONY: install demo local test bridge-tools test-lowest test-recipes lint types bench bench-bridge bench-local bench-growth faults fuzz soak record screenshots docs clean
 
 # pip below 25.1 knows no dependency groups, so the environment gets a newer one first.
 $(VENV)/.installed: pyproject.toml
@@ -21,8 +21,9 @@ demo: install
 local: install
 	$(BIN)/otel-posthog local --database .local.db
 
+# PYTEST_ARGS is for a part of them: make test PYTEST_ARGS=tests/delivery.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # What the tests of the bridge need beyond Python: a Collector, a Kafka broker, schemas, Node packages. They skip without.
 bridge-tools: install
@@ -38,6 +39,19 @@ $(VENV)-lowest/.installed: pyproject.toml tests/lowest.txt
 
 test-lowest: $(VENV)-lowest/.installed
 	$(VENV)-lowest/bin/python -m pytest
+
+# The pages of docs/recipes with the libraries that they are about, about 1.5 GB of them.
+RECIPES = recipes recipes-agents recipes-litellm
+$(VENV)-recipes%/.installed: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(@D)/bin/python -m pip install --quiet --editable ".[local]" --group recipes$*
+	touch $@
+
+test-recipes: $(RECIPES:%=$(VENV)-%/.installed)
+	for group in $(RECIPES); do \
+		REQUIRE_RECIPES=$$group $(VENV)-$$group/bin/python -m pytest --numprocesses 2 tests/test_recipes.py || exit 1; \
+	done
 
 lint: install
 	$(BIN)/ruff check && $(BIN)/ruff format --check
