@@ -65,6 +65,7 @@ def rows(page: Any) -> Any:
 
 def see_rows(page: Any, *texts: str) -> None:
     """Wait until the list has exactly these rows, each with its text."""
+    expect(rows(page)).to_have_count(len(texts))  # a list of texts may be those of a part of the rows
     expect(rows(page)).to_contain_text(list(texts))
 
 
