@@ -9,6 +9,13 @@ from tests.faults.loads import LOADS, PROCESSES, SMALL, Scale, burst, run
 from tests.faults.modes import CHAOS, MODES, Mode
 
 
+# The server that is restarted may be collected with a connection that it was just accepting.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
+
+
 @pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_the_books_are_right(mode: Mode, load: str) -> None:
