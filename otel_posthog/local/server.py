@@ -266,14 +266,13 @@ class _Server(uvicorn.Server):
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        # Connections that were accepted while it closed the others, or are being accepted still.
+        # What asyncio is accepting while it closes its listener it never closes
+        # (https://github.com/python/cpython/issues/109564): accept no more, and finish that first.
+        for listener in sockets or ():
+            asyncio.get_running_loop().remove_reader(listener)
         await asyncio.sleep(0)
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        for connection in list(self.server_state.connections):
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # which did not end in time
             connection.transport.abort()
         await asyncio.sleep(0)
 
