@@ -29,10 +29,24 @@ OpenPage = Callable[..., Any]
 
 
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[OpenPage]:
-    """Open an address in a context of its own. Whatever the page complains about fails the test."""
+def open_page(browser: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
+    """Open an address in a context of its own. Whatever the page complains about fails the test.
+
+    Pages are closed before the server that they listen to, which the tests stop first.
+    """
     contexts: list[Any] = []
     complaints: list[str] = []
+    stop = LocalPostHog.stop
+
+    def close_pages() -> None:
+        while contexts:
+            contexts.pop().close()
+
+    def stop_after_the_pages(posthog: LocalPostHog) -> None:
+        close_pages()
+        stop(posthog)
+
+    monkeypatch.setattr(LocalPostHog, "stop", stop_after_the_pages)
 
     def open_page(address: str, width: int = 1280, height: int = 800, scheme: str = "light") -> Any:
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
@@ -46,10 +60,8 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
-    # At the end of a test the server may be gone before the page that listens to it.
-    assert [line for line in complaints if "net::ERR_CONNECTION_REFUSED" not in line] == []
+    close_pages()
+    assert complaints == []
 
 
 def picture(page: Any, name: str) -> None:
