@@ -6,7 +6,16 @@ from otel_posthog._model import Operation, Text, Usage, last_user_text
 from otel_posthog._trace import TracedSpan
 
 
-def id_family(response_id: str) -> str:
+def is_same_response(one: Operation, two: Operation) -> bool | None:
+    """Whether the response ids are one; ``None`` if they cannot tell."""
+    if not one.response_id or not two.response_id:
+        return None
+    if one.response_id == two.response_id:
+        return True
+    return False if _id_family(one.response_id) == _id_family(two.response_id) else None
+
+
+def _id_family(response_id: str) -> str:
     """``chatcmpl`` of ``chatcmpl-9a``: ids of two families come from two systems and cannot be compared."""
     return response_id.replace("_", "-").partition("-")[0]
 

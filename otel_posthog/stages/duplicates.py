@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from otel_posthog._model import Operation
 from otel_posthog._trace import Identity, SpanKey, TracedSpan
-from otel_posthog.stages.comparison import compare, id_family, is_counted, is_empty, share_a_model
+from otel_posthog.stages.comparison import compare, is_counted, is_empty, is_same_response, share_a_model
 from otel_posthog.stages.merging import completed
 from otel_posthog.stages.overlaps import OverlappingRecords
 from otel_posthog.stages.streams import requests_of_streams
@@ -79,11 +79,8 @@ def _is_same_nested(outer: TracedSpan, inner: TracedSpan) -> bool:
     one, two = outer.operation, inner.operation
     if one is None or two is None or one.kind != two.kind:
         return False
-    if one.response_id and two.response_id:
-        if one.response_id == two.response_id:
-            return True
-        if id_family(one.response_id) == id_family(two.response_id):
-            return False
+    if (is_same := is_same_response(one, two)) is not None:
+        return is_same
     if not (one.input or one.output or is_counted(one)) and (one.failure is None) == (two.failure is None):
         return True  # OpenLIT 1.45 marks Haystack's generators as calls of a model with the component's name
     agreements, conflicts = compare(one, two)

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 from otel_posthog._model import last_user_text
 from otel_posthog._trace import NOBODY, Identity, SpanKey, TracedSpan
-from otel_posthog.stages.comparison import compare, has_only_begun, id_family, input_tokens, is_empty, share_a_model
+from otel_posthog.stages.comparison import (
+    compare,
+    has_only_begun,
+    input_tokens,
+    is_empty,
+    is_same_response,
+    share_a_model,
+)
 from otel_posthog.stages.streams import Key, is_late_record
 
 _MOST_CANDIDATES = 64  # records with a common key that are compared with one call, so that the cost stays linear
@@ -62,11 +69,8 @@ class OverlappingRecords:
             return True  # Logfire's record of a stream, after the Anthropic SDK's own
         if not is_inside:
             return False
-        if one.response_id and two.response_id:
-            if one.response_id == two.response_id:
-                return True
-            if id_family(one.response_id) == id_family(two.response_id):
-                return False
+        if (is_same := is_same_response(one, two)) is not None:
+            return is_same
         if not share_a_model(one, two):
             return False
         if outer.span.trace_id != inner.span.trace_id and not self._may_be_of_one_request(outer, inner):
