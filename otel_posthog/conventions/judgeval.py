@@ -33,5 +33,5 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     usage = attributes.take(to_structure, "judgment.usage.metadata")
     if isinstance(usage, dict) and usage:  # the provider's own; the counts beside it leave the cache out
         merge_usage(operation, usage_of(usage))
-        attributes.drop(*[name for name in attributes if name.startswith("judgment.usage.")])
+        attributes.take_prefix("judgment.usage.")
     return operation

@@ -11,6 +11,7 @@ from typing import Any
 from otel_posthog._model import Cost, Json, Kind, Operation
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import Attributes, parse_json, parse_quoted_json, to_str, to_str_list
+from otel_posthog.conventions._json import string
 from otel_posthog.conventions._messages import messages_of
 from otel_posthog.conventions._payloads import read_output, read_parameters
 from otel_posthog.conventions._tools import tools_in, tools_of
@@ -62,8 +63,8 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     operation.tags = attributes.take(to_str_list, _PREFIX + "labels")
     metadata = attributes.take(_value, "metadata")  # of the trace, as Python's SDK writes it
     if isinstance(metadata, dict):
-        operation.user = _id(metadata.pop("user_id", None))
-        operation.session = _id(metadata.pop("thread_id", None))
+        operation.user = string(metadata.pop("user_id", None)) or None
+        operation.session = string(metadata.pop("thread_id", None)) or None
         labels = metadata.pop("labels", None)
         operation.tags = operation.tags or (labels if isinstance(labels, list) else None)
         operation.metadata.update(metadata)
@@ -82,7 +83,3 @@ def _value(written: Any) -> Json:
             value = value["value"]
         return parse_json(value) if isinstance(value, str) else value
     return value
-
-
-def _id(value: Json) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -38,9 +38,9 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
         operation.provider = "openrouter"
     answer = attributes.take(_answer, "gen_ai.completion")
     operation.output = messages_of([answer], "assistant") if answer else None
-    for name in [name for name in attributes if name.startswith(_METADATA) and not name.startswith(_OWN)]:
-        operation.metadata[name[len(_METADATA) :]] = parse_json(attributes.left.pop(name))
     attributes.drop(*_REPEATED, *(name for name in attributes if name.startswith(_OWN)))
+    for name, value in attributes.take_prefix(_METADATA).items():
+        operation.metadata[name] = parse_json(value)
     return operation
 
 

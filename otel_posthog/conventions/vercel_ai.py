@@ -16,6 +16,7 @@ from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
     ConversionError,
+    index_of,
     parse_json,
     to_id,
     to_int,
@@ -47,7 +48,7 @@ _DETAILS = ("cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "re
 _DETAIL_NAMES = {"cachedPromptTokens": "cached_tokens", "cacheCreationInputTokens": "cache_creation_input_tokens"}
 _CACHE_OUTSIDE = frozenset(("anthropic", "bedrock"))
 
-PARAMETERS = (
+PARAMETERS = index_of(
     ("temperature", to_number, ("ai.settings.temperature",)),
     ("max_tokens", to_int, ("ai.settings.maxOutputTokens", "ai.settings.maxTokens")),
     ("top_p", to_number, ("ai.settings.topP",)),
@@ -79,10 +80,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
     operation.request_model = attributes.take(to_str, "ai.model.id")
     operation.response_model = attributes.take(to_str, "ai.response.model")
     operation.response_id = attributes.take(to_id, "ai.response.id")
-    for name, convert, names in PARAMETERS:
-        value: Any = attributes.take(convert, *names)
-        if value is not None:
-            operation.parameters[name] = value
+    operation.parameters.update(attributes.take_all(PARAMETERS))
     reason = attributes.take(to_str, "ai.response.finishReason", "ai.finishReason")
     operation.finish_reasons = [reason] if reason else []
     if "stream" in (operation_id or ""):

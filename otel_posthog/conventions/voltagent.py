@@ -10,6 +10,7 @@ from otel_posthog._model import Kind, Message, Operation, Text
 from otel_posthog._spans import SpanView
 from otel_posthog.conventions._attributes import (
     Attributes,
+    index_of,
     parse_json,
     parse_quoted_json,
     to_any,
@@ -36,7 +37,7 @@ KINDS: dict[str, Kind] = {
     "workflow": "chain",
     "workflow-step": "chain",
 }
-PARAMETERS = (
+PARAMETERS = index_of(
     ("temperature", to_number, ("llm.temperature",)),
     ("max_tokens", to_int, ("llm.max_tokens", "llm.max_output_tokens")),
     ("top_p", to_number, ("llm.top_p",)),
@@ -67,10 +68,7 @@ def parse(span: SpanView, attributes: Attributes) -> Operation:
 
 
 def _read_call(operation: Operation, attributes: Attributes) -> None:
-    for name, convert, names in PARAMETERS:
-        value = attributes.take(convert, *names)
-        if value is not None:
-            operation.parameters[name] = value
+    operation.parameters.update(attributes.take_all(PARAMETERS))
     operation.streaming = attributes.take(to_bool, "llm.stream")
     operation.usage = take_usage(attributes, ("llm.usage.",))
     reason = attributes.take(to_str, "llm.finish_reason")
