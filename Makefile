@@ -38,7 +38,7 @@ $(VENV)-lowest/.installed: pyproject.toml tests/lowest.txt
 	touch $@
 
 test-lowest: $(VENV)-lowest/.installed
-	$(VENV)-lowest/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)-lowest/bin/python -m pytest
 
 # The pages of docs/recipes with the libraries that they are about, about 1.5 GB of them.
 RECIPES = recipes recipes-agents recipes-litellm
