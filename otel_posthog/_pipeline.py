@@ -110,7 +110,7 @@ class Pipeline:
         )
         spans = [self._parse(span, batch.contexts.get((span.trace_id, span.span_id)), result) for span in batch.spans]
         if any(traced.operation is not None for traced in spans):
-            self._export(spans, batch, memory, privacy, result)
+            self._export_isolated(spans, batch, memory, privacy, result)
         for record in batch.evaluations:
             self._export_evaluation(record, privacy, result)
         return result
@@ -166,6 +166,25 @@ class Pipeline:
         except APP_ERRORS as error:
             result.drops.append(Drop("should_export_failed", 0, error))
             return True
+
+    def _export_isolated(
+        self, spans: Sequence[TracedSpan], batch: Batch, memory: Memory, privacy: Privacy, result: Result
+    ) -> None:
+        """Export the spans; if a stage fails on one of them, each alone, so that it costs no other."""
+        made = Result()
+        try:
+            self._export(spans, batch, memory, privacy, made)
+        except APP_ERRORS as error:
+            if len(spans) == 1:
+                result.drops.append(Drop("mapping_failed", 1, error))
+                return
+            for traced in spans:
+                if traced.operation is not None:
+                    self._export_isolated([traced], batch, memory, privacy, result)
+            return
+        result.events.extend(made.events)
+        result.drops.extend(made.drops)
+        result.exported.extend(made.exported)
 
     def _export(
         self, spans: Sequence[TracedSpan], batch: Batch, memory: Memory, privacy: Privacy, result: Result

@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from otel_posthog import conventions
+from otel_posthog import Settings, conventions
+from otel_posthog._memory import Memory
+from otel_posthog._pipeline import Pipeline
 from otel_posthog._spans import EventView, SpanView, view_of
+from otel_posthog._trace import Batch, Identity, SpanKey
 from otel_posthog._traces import Traces
+from otel_posthog.delivery import encode
+from otel_posthog.stages.identity import inherit
+from otel_posthog.stages.sampling import Sampler
+from otel_posthog.stages.tree import Tree
 from tests.support import recordings
 from tests.support.events import events_of_views
 
@@ -150,6 +157,27 @@ def test_a_log_record_that_cannot_be_searched_for_denied_keys_is_not_sent() -> N
     view = replace(SPAN_OF_READER["semconv"], attributes={"gen_ai.operation.name": "chat"}, events=(), logs=[log])
     (event,) = events_of_views([view], deny_attributes=("content",))
     assert "$ai_input" not in event["properties"]
+
+
+def test_a_latency_beyond_all_time_is_no_reason_to_lose_a_stream() -> None:
+    view = recorded("logfire_anthropic_5", 4)
+    assert "duration" in view.attributes
+    assert len(events_of_views([replace(view, attributes={**view.attributes, "duration": 1e308})])) == 1
+
+
+def test_a_span_on_which_a_stage_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_on_the_second(tree: Tree) -> dict[SpanKey, Identity]:
+        if any(traced.span.name == "second" for traced in tree.spans):
+            raise OverflowError
+        return inherit(tree)
+
+    monkeypatch.setattr("otel_posthog._pipeline.inherit", fail_on_the_second)
+    views = [
+        replace(SPAN_OF_READER["semconv"], name=name, span_id=f"{name:0>16}") for name in ("first", "second", "3rd")
+    ]
+    result = Pipeline(Settings(api_key="phc_test"), encode).run(Batch(views), Memory(Sampler(1.0, False)))
+    assert [exported.span.name for exported in result.exported] == ["first", "3rd"]
+    assert [(drop.reason, drop.count) for drop in result.drops] == [("mapping_failed", 1)]
 
 
 @relaxed

@@ -27,7 +27,7 @@ def requests_of_streams(tree: Tree, calls: Iterable[TracedSpan]) -> dict[SpanKey
     found: dict[SpanKey, TracedSpan] = {}
     for traced in ended:
         latency = traced.operation.latency if traced.operation is not None else None
-        began = traced.span.start_unix_nano - round((latency or 0) * 1e9)
+        began = traced.span.start_unix_nano - (latency or 0) * 1e9  # no integer: what is stated may be any number
         for request in begun.get(stream_key(traced), ()):
             if abs(request.span.start_unix_nano - began) < _SAME_START and request.key != traced.key:
                 found[traced.key] = request
